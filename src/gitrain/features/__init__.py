@@ -1,0 +1,1 @@
+"""Features: declared once, computed point in time, the same for training and serving."""

@@ -1,0 +1,135 @@
+"""What a feature is: a function of a row, or of the history known at the moment of the decision."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Literal
+
+import polars as pl
+
+__all__ = ["AsOfFeatures", "Entity", "FeatureSet", "History", "RowFeature", "WindowFeatures"]
+
+Aggregation = Literal["mean", "sum", "count"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entity:
+    """The rows that predictions are made for.
+
+    Attributes:
+        table: the table whose rows they are.
+        key: the columns that identify one.
+        known_in_advance: the columns that are known at the decision; row features may read these and no others.
+        decision_time: when the prediction is made, an expression (UTC datetime) over `known_in_advance`; None where
+            the project has no time, and then no history.
+        unit: the name and the expression of the resampling unit (a day, a patient), over `known_in_advance`: rows of
+            one unit are correlated, and bootstraps draw whole units.
+    """
+
+    table: str
+    key: tuple[str, ...]
+    known_in_advance: tuple[str, ...]
+    unit: tuple[str, pl.Expr]
+    decision_time: pl.Expr | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """Rows of a table that become known at some moment.
+
+    Attributes:
+        name: how features refer to it.
+        table: the table whose rows they are.
+        known_at: when a row's values are known, an expression (UTC datetime) over the table's columns.
+        event_time: the time that places a row in its batch, likewise.
+        max_delay: the bound of ``known_at - event_time``: it limits how far back a batch has to look. A row beyond it
+            is an error.
+        where: which rows count; all by default.
+    """
+
+    name: str
+    table: str
+    known_at: pl.Expr
+    event_time: pl.Expr
+    max_delay: timedelta
+    where: pl.Expr | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowFeature:
+    """A function of columns that are known in advance."""
+
+    name: str
+    expression: pl.Expr
+
+
+@dataclass(frozen=True, kw_only=True)
+class AsOfFeatures:
+    """The newest row of a history that is known at the decision, within one group.
+
+    Attributes:
+        history: the history's name.
+        by: entity column to history column; they must be equal.
+        columns: feature name to the history column it takes.
+        max_age: rows known for longer than this at the decision are too old; the feature is null.
+    """
+
+    history: str
+    by: Mapping[str, str]
+    columns: Mapping[str, str]
+    max_age: timedelta
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowFeatures:
+    """An aggregate of the history rows that became known within windows before the decision.
+
+    For the decision time t and a window w it covers the rows with ``t - w < known_at <= t``. One feature a window,
+    named ``{prefix}_{label}``.
+
+    Attributes:
+        prefix: the start of the features' names.
+        history: the history's name.
+        by: entity column to history column; they must be equal; empty for one group of all.
+        value: an expression over the history's columns; nulls are passed over. Not used by ``count``.
+        aggregation: mean (null where nothing is known), sum, or count (0 where nothing is known).
+        windows: label to length.
+    """
+
+    prefix: str
+    history: str
+    by: Mapping[str, str]
+    value: pl.Expr
+    aggregation: Aggregation
+    windows: Mapping[str, timedelta]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureSet:
+    """All features of a project, in the order of their columns.
+
+    Attributes:
+        entity: whose features they are.
+        features: the definitions.
+        categorical: the features that are categories; all others are numbers.
+        histories: what the definitions refer to.
+    """
+
+    entity: Entity
+    features: tuple[RowFeature | AsOfFeatures | WindowFeatures, ...]
+    categorical: tuple[str, ...] = ()
+    histories: tuple[History, ...] = field(default=())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all feature columns, in order."""
+        found: list[str] = []
+        for feature in self.features:
+            match feature:
+                case RowFeature():
+                    found.append(feature.name)
+                case AsOfFeatures():
+                    found.extend(feature.columns)
+                case WindowFeatures():
+                    found.extend(f"{feature.prefix}_{label}" for label in feature.windows)
+        return tuple(found)

@@ -1,0 +1,1 @@
+"""One verb a module: what a command does, with everything it depends on handed in as arguments."""

@@ -1,0 +1,53 @@
+"""Where the stages keep their files, relative to the repository's root: part of the public API."""
+
+__all__ = [
+    "CALIBRATION",
+    "EVALUATION",
+    "FEATURES",
+    "HOLDOUT_PREDICTIONS",
+    "LOCK",
+    "METRICS",
+    "MODEL",
+    "MODEL_MANIFEST",
+    "PARAMS",
+    "PRECISION_RECALL",
+    "QUARANTINE",
+    "RAW",
+    "REQUIREMENTS",
+    "ROC",
+    "TRAINING_CURVE",
+    "VALIDATED",
+    "VALIDATION_MARKDOWN",
+    "VALIDATION_REPORT",
+    "partition",
+]
+
+PARAMS = "params.yaml"
+LOCK = "dvc.lock"
+REQUIREMENTS = "requirements.lock"
+
+RAW = "data/raw"
+VALIDATED = "data/validated"
+QUARANTINE = "data/quarantine"
+FEATURES = "data/features"
+HOLDOUT_PREDICTIONS = "data/predictions/holdout.parquet"
+
+MODEL = "models/model.skops"
+MODEL_MANIFEST = "models/model.json"
+
+VALIDATION_REPORT = "reports/validation.json"
+VALIDATION_MARKDOWN = "reports/validation.md"
+METRICS = "reports/metrics.json"
+EVALUATION = "reports/evaluation.json"
+TRAINING_CURVE = "reports/training_curve.csv"
+CALIBRATION = "reports/calibration.csv"
+ROC = "reports/roc.csv"
+PRECISION_RECALL = "reports/precision_recall.csv"
+
+WHOLE = "all"
+
+
+def partition(folder: str, table: str | None, batch: str | None) -> str:
+    """The parquet file of one batch: ``folder/table/batch.parquet``; a table without batches is ``all.parquet``."""
+    parts = [folder, *([table] if table else []), f"{batch or WHOLE}.parquet"]
+    return "/".join(parts)

@@ -1,0 +1,139 @@
+"""params.yaml: the parameters of the stages and the thresholds of the gates."""
+
+from datetime import date
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from gitrain.documents import Document, Section
+
+__all__ = [
+    "ChampionParams",
+    "DataParams",
+    "EvaluationParams",
+    "GatesParams",
+    "Params",
+    "SliceThreshold",
+    "Threshold",
+    "TrainingParams",
+    "Waiver",
+]
+
+
+class DataParams(Section):
+    """Which batches there are: from the first to the one that the data goes through."""
+
+    first: str = Field(alias="from")
+    through: str
+
+
+class TrainingParams(Section):
+    """How the model is trained.
+
+    Attributes:
+        estimator: a name of the project's estimators.
+        window: "expanding" trains on every batch before the holdout, a number on that many.
+        validation_units: the last so many resampling units (days) of the training window give the validation loss of
+            the curve; the final model is fitted on all of the window.
+        early_stopping: stop at the iteration with the best validation loss.
+        seed: of everything random.
+    """
+
+    estimator: str
+    window: Literal["expanding"] | int = "expanding"
+    validation_units: int = Field(default=14, ge=1)
+    early_stopping: bool = True
+    seed: int = Field(default=0, ge=0, lt=2**32)
+
+    @model_validator(mode="after")
+    def _window_is_positive(self) -> Self:
+        if isinstance(self.window, int) and self.window < 1:
+            raise ValueError("training.window is 'expanding' or a number of batches, 1 or more")
+        return self
+
+
+class EvaluationParams(Section):
+    """How the holdout, the newest batches, is judged."""
+
+    holdout_batches: int = Field(default=1, ge=1)
+    replicates: int = Field(default=2000, ge=200)
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    calibration_bins: int = Field(default=10, ge=2)
+    seed: int = Field(default=0, ge=0, lt=2**32)
+
+
+class Threshold(Section):
+    """A bound: `min` for metrics of which more is better, `max` for the others."""
+
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> Self:
+        if (self.min is None) == (self.max is None):
+            raise ValueError("a threshold has either min or max")
+        return self
+
+
+class SliceThreshold(Section):
+    """A bound for every group of a slice that has enough rows."""
+
+    metric: str
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> Self:
+        if (self.min is None) == (self.max is None):
+            raise ValueError("a threshold has either min or max")
+        return self
+
+
+class ChampionParams(Section):
+    """How a challenger has to beat the champion, on the same rows, by a paired bootstrap over whole units.
+
+    Attributes:
+        improve: the metric that must improve: the whole interval of its difference lies beyond `minimum_effect`.
+        minimum_effect: the least improvement worth a promotion, in units of the metric.
+        keep: metrics that must not get worse: metric to the margin that its interval must stay within.
+    """
+
+    improve: str
+    minimum_effect: float = Field(default=0.0, ge=0)
+    keep: dict[str, float] = Field(default_factory=dict)
+
+
+class Waiver(Section):
+    """Lets one gate through, with a reason, until a date."""
+
+    gate: str
+    reason: str = Field(min_length=10)
+    expires: date
+
+
+class GatesParams(Section):
+    """The thresholds that a model is judged by.
+
+    Attributes:
+        thresholds: metric to bound; every metric of the project needs one.
+        leak_alarm: metric to the value that is too good to be true.
+        slices: slice to bound; every slice of the project needs one.
+        champion: the comparison with the champion.
+        waivers: exceptions, each with a reason and a date.
+    """
+
+    thresholds: dict[str, Threshold] = Field(default_factory=dict)
+    leak_alarm: dict[str, Threshold] = Field(default_factory=dict)
+    slices: dict[str, SliceThreshold] = Field(default_factory=dict)
+    champion: ChampionParams | None = None
+    waivers: list[Waiver] = Field(default_factory=list)
+
+
+class Params(Document):
+    """The whole of params.yaml."""
+
+    data: DataParams
+    training: TrainingParams
+    estimators: dict[str, dict[str, Any]]
+    evaluation: EvaluationParams = EvaluationParams()
+    gates: GatesParams = GatesParams()
