@@ -3,12 +3,10 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from types import MappingProxyType
 
 __all__ = ["Figure", "Outcome", "Verdict", "worst"]
 
 Figure = float | int | str | bool | None
-_NO_FIGURES: Mapping[str, Figure] = MappingProxyType({})
 
 
 class Outcome(Enum):
@@ -44,7 +42,7 @@ class Verdict:
     name: str
     outcome: Outcome
     reason: str
-    figures: Mapping[str, Figure] = field(default=_NO_FIGURES)
+    figures: Mapping[str, Figure] = field(default_factory=dict)
     waived: str | None = None
 
     def to_json(self) -> dict[str, object]:

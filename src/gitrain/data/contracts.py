@@ -3,14 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from types import MappingProxyType
 
 import pandera.polars as pa
 import polars as pl
 
 __all__ = ["TableContract"]
-
-_NONE: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +30,8 @@ class TableContract:
     schema: pa.DataFrameSchema
     key: tuple[str, ...] = ()
     row_rules: Mapping[str, pl.Expr] = field(default_factory=dict)
-    max_null_share: Mapping[str, float] = field(default=_NONE)
-    warn_null_share: Mapping[str, float] = field(default=_NONE)
+    max_null_share: Mapping[str, float] = field(default_factory=dict)
+    warn_null_share: Mapping[str, float] = field(default_factory=dict)
     rows: tuple[int, int | None] = (1, None)
     max_quarantined_share: float = 0.001
     event_time: str | None = None
