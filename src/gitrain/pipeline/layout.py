@@ -2,10 +2,12 @@
 
 __all__ = [
     "CALIBRATION",
+    "DURATIONS",
     "EVALUATION",
     "FEATURES",
     "HOLDOUT_PREDICTIONS",
     "LOCK",
+    "MEMO",
     "METRICS",
     "MODEL",
     "MODEL_MANIFEST",
@@ -19,6 +21,7 @@ __all__ = [
     "VALIDATED",
     "VALIDATION_MARKDOWN",
     "VALIDATION_REPORT",
+    "WHOLE",
     "partition",
 ]
 
@@ -43,6 +46,10 @@ TRAINING_CURVE = "reports/training_curve.csv"
 CALIBRATION = "reports/calibration.csv"
 ROC = "reports/roc.csv"
 PRECISION_RECALL = "reports/precision_recall.csv"
+
+# Not outputs: what this machine keeps to itself.
+MEMO = ".gitrain/memo"
+DURATIONS = ".gitrain/durations.json"
 
 WHOLE = "all"
 

@@ -1,0 +1,90 @@
+"""The table of commands. It imports nothing: `gitrain --help` has to answer at once."""
+
+from typing import Any, NamedTuple
+
+__all__ = ["COMMANDS", "GROUPS", "Argument", "Command"]
+
+
+class Argument(NamedTuple):
+    """One argument: its flags (or its name) and what argparse is told of it."""
+
+    flags: tuple[str, ...]
+    options: dict[str, Any]
+
+
+class Command(NamedTuple):
+    """One command: its words, a line of help, the function that runs it as ``module:function``, its arguments."""
+
+    words: tuple[str, ...]
+    summary: str
+    runner: str
+    arguments: tuple[Argument, ...] = ()
+
+
+def _flag(*flags: str, **options: Any) -> Argument:
+    return Argument(flags, options)
+
+
+_JSON = _flag("--json", action="store_true", help="print the result as JSON on stdout")
+
+GROUPS = {
+    "data": "ingest batches and judge them by their contracts",
+    "features": "compute features point in time, and prove them so",
+    "gate": "judge a model by thresholds, slices and the champion",
+    "run": "record runs in MLflow and read them back",
+}
+
+COMMANDS = (
+    Command(("data", "ingest"), "read the batches up to data.through from their sources", "gitrain.cli.data:ingest"),
+    Command(
+        ("data", "validate"),
+        "judge all batches, or one new file, by the data contract",
+        "gitrain.cli.data:validate",
+        (
+            _flag("--batch", metavar="PATH", help="judge this parquet or CSV file, and change nothing"),
+            _flag("--table", help="the table that the file is a batch of (default: the entity's table)"),
+            _flag("--name", metavar="BATCH", help="the batch that the file should be (default: found from its rows)"),
+            _JSON,
+        ),
+    ),
+    Command(("features", "build"), "compute the features of every batch", "gitrain.cli.features:build"),
+    Command(
+        ("features", "verify"),
+        "prove that no feature knows the future: scramble it and compare",
+        "gitrain.cli.features:verify",
+        (
+            _flag("--rows", type=int, default=400, metavar="N", help="rows to recompute by brute force (default 400)"),
+            _flag("--seed", type=int, default=0, help="of the sample and of the scrambling (default 0)"),
+            _JSON,
+        ),
+    ),
+    Command(("train",), "fit the model on the batches before the holdout", "gitrain.cli.model:train", (_JSON,)),
+    Command(("evaluate",), "measure the model on the holdout", "gitrain.cli.model:evaluate", (_JSON,)),
+    Command(
+        ("gate", "check"),
+        "judge the model in this tree; exit 0 only if every gate passed",
+        "gitrain.cli.gates:check",
+        (
+            _flag("--base", metavar="REF", help="the commit whose model is the champion, e.g. origin/main"),
+            _flag("--out", metavar="FILE", help="write the report as Markdown to this file as well"),
+            _JSON,
+        ),
+    ),
+    Command(("run", "record"), "write the run that dvc.lock describes to MLflow", "gitrain.cli.runs:record", (_JSON,)),
+    Command(("run", "list"), "the recorded runs, newest first", "gitrain.cli.runs:list_runs", (_JSON,)),
+    Command(
+        ("run", "show"),
+        "one recorded run",
+        "gitrain.cli.runs:show",
+        (_flag("key", metavar="KEY", help="the start of the run's key or of its commit"), _JSON),
+    ),
+    Command(
+        ("rehearse",),
+        "walk the loop on this machine: a champion, a new batch, a challenger, its verdicts",
+        "gitrain.cli.rehearse:rehearse",
+        (
+            _flag("--folder", default=".demo", help="the scratch folder, emptied first (default .demo)"),
+            _JSON,
+        ),
+    ),
+)

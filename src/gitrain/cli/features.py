@@ -1,0 +1,33 @@
+"""`gitrain features build | verify`."""
+
+import argparse
+
+from gitrain.cli.console import print_json, print_text, progress_to_stderr
+from gitrain.cli.durations import timed
+from gitrain.operations.build_features import build_features
+from gitrain.operations.verify_features import verify_features
+from gitrain.reports.verdicts_markdown import render_verdicts
+from gitrain.verdicts import worst
+from gitrain.wiring import open_stage
+
+__all__ = ["build", "verify"]
+
+
+def build(arguments: argparse.Namespace) -> int:
+    """Compute the features of every batch."""
+    stage = open_stage(arguments.directory, progress_to_stderr())
+    with timed(stage.workspace, "features"):
+        build_features(stage)
+    return 0
+
+
+def verify(arguments: argparse.Namespace) -> int:
+    """Prove that no feature knows the future."""
+    stage = open_stage(arguments.directory, progress_to_stderr())
+    verdicts = verify_features(stage, rows=arguments.rows, seed=arguments.seed)
+    outcome = worst(verdict.outcome for verdict in verdicts)
+    if arguments.json:
+        print_json({"outcome": outcome.value, "verdicts": [verdict.to_json() for verdict in verdicts]})
+    else:
+        print_text(render_verdicts("Features, point in time", verdicts))
+    return outcome.exit_code

@@ -1,0 +1,1 @@
+"""Values to Markdown. Reports fetch nothing."""
