@@ -1,0 +1,115 @@
+"""Every test runs cut off from the machine: its own HOME and git configuration, no telemetry, no network, UTC."""
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Set on import, before a library reads them; xdist's workers and child processes inherit them.
+_ENVIRONMENT = {
+    "BENTOML_DO_NOT_TRACK": "True",
+    "DO_NOT_TRACK": "1",
+    "DVC_NO_ANALYTICS": "1",
+    "ITERATIVE_DO_NOT_TRACK": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "OMP_WAIT_POLICY": "PASSIVE",
+    # Two tests run at the same time: threads of one would take the other's core.
+    "OMP_NUM_THREADS": "1",
+    "POLARS_MAX_THREADS": "2",
+    "NO_COLOR": "1",
+    "TZ": "UTC",
+    "LC_ALL": "C.UTF-8",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_AUTHOR_NAME": "Ada Tester",
+    "GIT_AUTHOR_EMAIL": "ada@example.com",
+    "GIT_AUTHOR_DATE": "2026-01-01T12:00:00+00:00",
+    "GIT_COMMITTER_NAME": "Ada Tester",
+    "GIT_COMMITTER_EMAIL": "ada@example.com",
+    "GIT_COMMITTER_DATE": "2026-01-01T12:00:00+00:00",
+}
+# What a developer's shell or a git hook may have set, and what would then decide a test.
+_REMOVED_PREFIXES = ("GITHUB_", "MLFLOW_", "DVC_", "GITRAIN_", "REPO_TOKEN", "CI")
+_KEPT = ("GITRAIN_TEST_NETWORK",)
+_REMOVED = ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX")
+
+for _name in list(os.environ):
+    if _name not in _KEPT and (_name.startswith(_REMOVED_PREFIXES) or _name in _REMOVED):
+        del os.environ[_name]
+os.environ.update(_ENVIRONMENT)
+time.tzset()
+
+settings.register_profile(
+    "ci",
+    # The same examples on every machine and every run; no deadline, since a slow machine is no defect.
+    derandomize=True,
+    deadline=None,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    database=None,
+)
+settings.register_profile("thorough", settings.get_profile("ci"), derandomize=False, max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def isolated_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty HOME, with a git configuration that a fresh machine would have."""
+    home = tmp_path_factory.mktemp("home")
+    configuration = home / ".gitconfig"
+    configuration.write_text("[init]\n\tdefaultBranch = main\n[gc]\n\tauto = 0\n", encoding="utf-8")
+    os.environ["HOME"] = str(home)
+    os.environ["GIT_CONFIG_GLOBAL"] = str(configuration)
+    for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
+        os.environ[name] = str(home / name.lower())
+    for name in ("DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR", "DVC_SITE_CACHE_DIR"):
+        os.environ[name] = str(home / name.lower())
+    return home
+
+
+_LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")  # noqa: S104  (compared, never bound)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def loopback_only() -> Iterator[None]:
+    """Connections and name look-ups beyond this machine raise at once, in this process."""
+    connect, connect_ex, getaddrinfo = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
+
+    def refuse(host: object) -> None:
+        if host is not None and not str(host).startswith(_LOOPBACK) and host != "":
+            raise RuntimeError(f"a test tried to reach {host!r}: tests use the loopback interface alone")
+
+    def guarded(original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(self: socket.socket, address: Any) -> Any:
+            if self.family in (socket.AF_INET, socket.AF_INET6):
+                refuse(address[0])
+            return original(self, address)
+
+        return call
+
+    def look_up(host: Any, *arguments: Any, **options: Any) -> Any:
+        refuse(host.decode() if isinstance(host, bytes) else host)
+        return getaddrinfo(host, *arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", guarded(connect))
+        patch.setattr(socket.socket, "connect_ex", guarded(connect_ex))
+        patch.setattr(socket, "getaddrinfo", look_up)
+        yield
+
+
+@pytest.fixture
+def git_repository(tmp_path: Path) -> Path:
+    """A repository with one commit on `main` that holds a README; a new one for each test."""
+    root = tmp_path / "repository"
+    root.mkdir()
+    (root / "README.md").write_text("# A repository\n", encoding="utf-8")
+    for arguments in (("init", "-q", "-b", "main"), ("add", "README.md"), ("commit", "-q", "-m", "A start")):
+        subprocess.run(["git", *arguments], cwd=root, check=True, capture_output=True)
+    return root
