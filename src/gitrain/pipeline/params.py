@@ -1,7 +1,7 @@
 """params.yaml: the parameters of the stages and the thresholds of the gates."""
 
 from datetime import date
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import Field, model_validator
 
@@ -63,10 +63,10 @@ class EvaluationParams(Section):
 
 
 class Threshold(Section):
-    """A bound: `min` for metrics of which more is better, `max` for the others."""
+    """A bound: `min` for metrics of which more is better, `max` for the others; leak alarms have it the other way."""
 
-    min: float | None = None
-    max: float | None = None
+    min: float | None = Field(default=None, allow_inf_nan=False)
+    max: float | None = Field(default=None, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _one_bound(self) -> Self:
@@ -74,19 +74,25 @@ class Threshold(Section):
             raise ValueError("a threshold has either min or max")
         return self
 
+    @property
+    def bound(self) -> float:
+        """The number of `min` or of `max`, whichever is given."""
+        return self.min if self.min is not None else cast(float, self.max)
 
-class SliceThreshold(Section):
+    @property
+    def side(self) -> Literal["min", "max"]:
+        """Which of the two is given."""
+        return "min" if self.min is not None else "max"
+
+    def admits(self, value: float) -> bool:
+        """Whether `value` is on the right side; the bound itself is."""
+        return value >= self.bound if self.side == "min" else value <= self.bound
+
+
+class SliceThreshold(Threshold):
     """A bound for every group of a slice that has enough rows."""
 
     metric: str
-    min: float | None = None
-    max: float | None = None
-
-    @model_validator(mode="after")
-    def _one_bound(self) -> Self:
-        if (self.min is None) == (self.max is None):
-            raise ValueError("a threshold has either min or max")
-        return self
 
 
 class ChampionParams(Section):
@@ -99,12 +105,12 @@ class ChampionParams(Section):
     """
 
     improve: str
-    minimum_effect: float = Field(default=0.0, ge=0)
-    keep: dict[str, float] = Field(default_factory=dict)
+    minimum_effect: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    keep: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(default_factory=dict)
 
 
 class Waiver(Section):
-    """Lets one gate through, with a reason, until a date."""
+    """Lets one gate through, with a reason, up to and including a date."""
 
     gate: str
     reason: str = Field(min_length=10)
@@ -119,6 +125,7 @@ class GatesParams(Section):
         leak_alarm: metric to the value that is too good to be true.
         slices: slice to bound; every slice of the project needs one.
         champion: the comparison with the champion.
+        minimum_units: with fewer resampling units (days) in the holdout nothing is decided: INCONCLUSIVE.
         waivers: exceptions, each with a reason and a date.
     """
 
@@ -126,6 +133,7 @@ class GatesParams(Section):
     leak_alarm: dict[str, Threshold] = Field(default_factory=dict)
     slices: dict[str, SliceThreshold] = Field(default_factory=dict)
     champion: ChampionParams | None = None
+    minimum_units: int = Field(default=10, ge=5)
     waivers: list[Waiver] = Field(default_factory=list)
 
 
