@@ -47,6 +47,12 @@ COMMANDS = (
             _JSON,
         ),
     ),
+    Command(
+        ("data", "advance"),
+        "move data.through in params.yaml on by one batch",
+        "gitrain.cli.data:advance",
+        (_flag("--to", metavar="BATCH", help="to this batch instead"),),
+    ),
     Command(("features", "build"), "compute the features of every batch", "gitrain.cli.features:build"),
     Command(
         ("features", "verify"),

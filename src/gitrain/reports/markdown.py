@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 __all__ = ["escape", "format_figure", "table"]
 
 _LONGEST = 120
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|~&$:=-])")
+# Underscores inside words and hyphens, pluses and dots inside lines mean nothing to Markdown: they stay readable.
+_SPECIAL = re.compile(r"([\\`*\[\]<>#|~&$]|(?<!\w)_|_(?!\w)|^[-+=](?=.)|(?<=^\d)[.)])")
 _HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")
 
 
@@ -23,7 +24,7 @@ def escape(value: object, *, longest: int = _LONGEST) -> str:
     escaped = _SPECIAL.sub(r"\\\1", text)
     # A backslash does not stop mentions, nor links without any markup: a zero-width space does.
     escaped = escaped.replace("@", "@\u200b")
-    return re.sub(r"(?i)\b(https?|ftp|www)(?=\\:|\.)", "\\1\u200b", escaped)
+    return re.sub(r"(?i)\b(https?|ftp|mailto|www)(?=[:.])", "\\1\u200b", escaped)
 
 
 def format_figure(value: object) -> str:
