@@ -60,7 +60,8 @@ class Project:
         prediction_contract: what predictions must be like.
         target: what is predicted.
         estimators: by the name that params.yaml uses.
-        metrics: what models are measured by; each needs a threshold.
+        metrics: what models are judged by; each needs a threshold.
+        reported_metrics: what is measured and reported besides, and may be compared with the champion; no threshold.
         slices: groups that are judged by themselves.
 
     Raises:
@@ -77,6 +78,7 @@ class Project:
     estimators: Mapping[str, EstimatorFactory]
     metrics: tuple[Metric, ...]
     slices: tuple[Slice, ...] = ()
+    reported_metrics: tuple[Metric, ...] = ()
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9-]*", self.name):
@@ -86,7 +88,7 @@ class Project:
             )
         for part, names in (
             ("tables", [table.name for table in self.tables]),
-            ("metrics", [metric.name for metric in self.metrics]),
+            ("metrics", [metric.name for metric in self.measured]),
             ("slices", [slice_.name for slice_ in self.slices]),
             ("features", list(self.features.names)),
             ("histories", [history.name for history in self.features.histories]),
@@ -105,6 +107,19 @@ class Project:
                 return table
         known = ", ".join(table.name for table in self.tables)
         raise ProjectError(f"project {self.name!r} has no table {name!r}", fix=f"use one of: {known}.")
+
+    @property
+    def measured(self) -> tuple[Metric, ...]:
+        """All metrics: those that models are judged by, then those that are only reported."""
+        return (*self.metrics, *self.reported_metrics)
+
+    def metric(self, name: str) -> Metric:
+        """The metric of that name, judged or reported. Raises ProjectError if there is none."""
+        for metric in self.measured:
+            if metric.name == name:
+                return metric
+        known = ", ".join(metric.name for metric in self.measured)
+        raise ProjectError(f"project {self.name!r} has no metric {name!r}", fix=f"use one of: {known}.")
 
     @property
     def entity_table(self) -> Table:
