@@ -1,0 +1,239 @@
+"""What the data must be like. The bounds are wider than what 2013 showed; "seen" in a comment is what it showed.
+
+A row that breaks a row rule goes to quarantine: in all of 2013 that is one hour of weather, with a wind of 1048 mph.
+"""
+
+from datetime import timedelta
+
+import pandera.polars as pa
+import polars as pl
+
+from gitrain.data.contracts import TableContract
+
+__all__ = ["AIRPORTS", "FEATURES", "FLIGHTS", "PREDICTIONS", "WEATHER"]
+
+CARRIERS = ("9E", "AA", "AS", "B6", "DL", "EV", "F9", "FL", "HA", "MQ", "OO", "UA", "US", "VX", "WN", "YV")
+ORIGINS = ("EWR", "JFK", "LGA")
+
+_UTC = pl.Datetime("us", "UTC")
+_LOCAL = pl.Datetime("us")
+
+
+def _number(
+    kind: type[pl.DataType], low: float, high: float, *, nullable: bool = False, coerce: bool = False
+) -> pa.Column:
+    return pa.Column(kind, pa.Check.in_range(low, high), nullable=nullable, coerce=coerce)
+
+
+def _carrier() -> pa.Column:
+    return pa.Column(pl.String, pa.Check.isin(CARRIERS))
+
+
+def _origin() -> pa.Column:
+    return pa.Column(pl.String, pa.Check.isin(ORIGINS))
+
+
+def _airport() -> pa.Column:
+    # Open: new destinations come in most months.
+    return pa.Column(pl.String, pa.Check.str_matches(r"^[A-Z0-9]{3}$"))
+
+
+def _clock(*, nullable: bool = False) -> pa.Column:
+    """HHMM; the file writes midnight as 0000 or 2400."""
+    return _number(pl.Int32, 0, 2400, nullable=nullable)
+
+
+def _minute_of_day(column: str) -> pl.Expr:
+    return pl.col(column) // 100 * 60 + pl.col(column) % 100
+
+
+def _agrees_on_the_clock(scheduled: pl.Expr, delay: str, actual: str) -> pl.Expr:
+    """Scheduled time and delay lead to the actual time, on a clock of 24 hours; true where something is null."""
+    return ((scheduled + pl.col(delay) - _minute_of_day(actual)) % 1440 == 0).fill_null(True)
+
+
+def _implies(condition: pl.Expr, consequence: pl.Expr) -> pl.Expr:
+    return ~condition | consequence
+
+
+_DEPARTURE = pl.col("sched_dep_local").dt.hour().cast(pl.Int32) * 100 + pl.col("sched_dep_local").dt.minute()
+_CANCELLED = pl.col("dep_time").is_null()
+_COMPLETED = pl.col("arr_delay").is_not_null()
+# Minutes between gate and gate that were not in the air; seen 5 to 235.
+_ON_THE_GROUND = pl.col("planned_minutes") + pl.col("arr_delay") - pl.col("dep_delay") - pl.col("air_time")
+
+FLIGHTS = TableContract(
+    schema=pa.DataFrameSchema(
+        {
+            "date": pa.Column(pl.Date),
+            "carrier": _carrier(),
+            "flight": _number(pl.Int32, 1, 9999),
+            "origin": _origin(),
+            "dest": _airport(),
+            # Seen null up to 1.8 % a month, only for cancelled flights.
+            "tailnum": pa.Column(pl.String, nullable=True),
+            # Seen 17 (one cancelled flight from Newark to LaGuardia) to 4983 miles.
+            "distance": _number(pl.Int32, 1, 6000),
+            "sched_dep_time": _clock(),
+            "sched_arr_time": _clock(),
+            "sched_dep": pa.Column(_UTC),
+            "sched_dep_local": pa.Column(_LOCAL),
+            # Seen 50 to 700.
+            "planned_minutes": _number(pl.Int32, 30, 800),
+            "dep_time": _clock(nullable=True),
+            # Minutes; seen -43 to 1301. Earlier than an hour ahead or later than a day and a half is another flight.
+            "dep_delay": _number(pl.Int32, -60, 2160, nullable=True),
+            "arr_time": _clock(nullable=True),
+            # Seen -86 to 1272.
+            "arr_delay": _number(pl.Int32, -150, 2160, nullable=True),
+            # Seen 20 to 695.
+            "air_time": _number(pl.Int32, 10, 900, nullable=True),
+            "departure_known_at": pa.Column(_UTC),
+            "outcome_known_at": pa.Column(_UTC),
+        },
+        strict=True,
+    ),
+    key=("date", "carrier", "flight", "origin"),
+    row_rules={
+        "leaves and lands elsewhere": pl.col("origin") != pl.col("dest"),
+        "date is that of the departure": pl.col("date") == pl.col("sched_dep_local").dt.date(),
+        "sched_dep_time is that of the departure": pl.col("sched_dep_time") == _DEPARTURE,
+        "a cancelled flight has no outcome": _implies(
+            _CANCELLED,
+            pl.all_horizontal(pl.col("dep_delay", "arr_time", "arr_delay", "air_time").is_null()),
+        ),
+        "a completed flight has all its times": _implies(
+            _COMPLETED,
+            pl.all_horizontal(pl.col("dep_time", "dep_delay", "arr_time", "air_time").is_not_null()),
+        ),
+        "a departed flight has its delay": _CANCELLED | pl.col("dep_delay").is_not_null(),
+        "dep_delay leads to dep_time": _agrees_on_the_clock(_minute_of_day("sched_dep_time"), "dep_delay", "dep_time"),
+        "arr_delay leads to arr_time": _agrees_on_the_clock(_minute_of_day("sched_arr_time"), "arr_delay", "arr_time"),
+        "delays and time in the air fit the plan": _ON_THE_GROUND.is_between(0, 480).fill_null(True),
+        "the outcome is known after the departure": pl.col("outcome_known_at") >= pl.col("departure_known_at"),
+    },
+    # Seen 0.9 to 5.4 % of flights without an outcome; a hurricane cancels a quarter of a month.
+    max_null_share={"dep_time": 0.25, "dep_delay": 0.25, "arr_time": 0.25, "arr_delay": 0.25, "air_time": 0.25},
+    warn_null_share={
+        "tailnum": 0.036,
+        "dep_time": 0.10,
+        "dep_delay": 0.10,
+        "arr_time": 0.11,
+        "arr_delay": 0.11,
+        "air_time": 0.11,
+    },
+    # Seen 24,951 to 29,425.
+    rows=(21_000, 34_000),
+    event_time="sched_dep_local",
+    # Departures end at 23:59 of a month's last day.
+    max_age=timedelta(hours=12),
+)
+
+_MEASUREMENTS = {
+    # Fahrenheit; seen 10.9 to 100 and -9.9 to 78.
+    "temp": _number(pl.Float64, -30, 120, nullable=True),
+    "dewp": _number(pl.Float64, -40, 90, nullable=True),
+    # Per cent; seen 12.7 to 100.
+    "humid": _number(pl.Float64, 0, 100, nullable=True),
+    "wind_dir": _number(pl.Float64, 0, 360, nullable=True),
+    # Miles an hour; seen up to 43, and 1048 once. Gusts seen 16 to 67.
+    "wind_speed": _number(pl.Float64, 0, 100, nullable=True),
+    "wind_gust": _number(pl.Float64, 0, 120, nullable=True),
+    # Inches; seen up to 1.21.
+    "precip": _number(pl.Float64, 0, 5, nullable=True),
+    # Millibars; seen 984 to 1042.
+    "pressure": _number(pl.Float64, 940, 1060, nullable=True),
+    # Miles; the instruments end at 10.
+    "visib": _number(pl.Float64, 0, 10, nullable=True),
+}
+
+WEATHER = TableContract(
+    schema=pa.DataFrameSchema(
+        {
+            "origin": _origin(),
+            "hour": pa.Column(_UTC),
+            "hour_local": pa.Column(_LOCAL),
+            "known_at": pa.Column(_UTC),
+            **_MEASUREMENTS,
+        },
+        strict=True,
+    ),
+    key=("origin", "hour"),
+    row_rules={
+        "it cannot be drier than the dew point": (pl.col("dewp") <= pl.col("temp")).fill_null(True),
+        "gusts are faster than the wind": (pl.col("wind_gust") >= pl.col("wind_speed")).fill_null(True),
+        "an hour is known when it has passed": pl.col("known_at") >= pl.col("hour") + timedelta(hours=1),
+    },
+    max_null_share={
+        **dict.fromkeys(("temp", "dewp", "humid", "wind_speed", "precip", "visib"), 0.10),
+        "wind_dir": 0.30,
+        "pressure": 0.60,
+    },
+    # Twice what a month showed; gusts are null where there is no gust (64 to 90 %), so they have no bound.
+    warn_null_share={
+        **dict.fromkeys(("temp", "dewp", "humid", "wind_speed", "precip", "visib"), 0.002),
+        "wind_dir": 0.06,
+        "pressure": 0.30,
+    },
+    # Three airports, 24 hours, 28 to 31 days: seen 2,010 to 2,232.
+    rows=(1_850, 2_238),
+    event_time="hour_local",
+    # Seen: December's weather ends on the 30th at 18:00.
+    max_age=timedelta(hours=36),
+)
+
+AIRPORTS = TableContract(
+    schema=pa.DataFrameSchema(
+        {
+            "faa": _airport(),
+            "name": pa.Column(pl.String),
+            "lat": _number(pl.Float64, -90, 90, nullable=True),
+            "lon": _number(pl.Float64, -180, 180, nullable=True),
+            "tzone": pa.Column(pl.String, pa.Check.str_matches(r"^[A-Z][A-Za-z_]+/[A-Z][A-Za-z_/]+$"), nullable=True),
+        },
+        strict=True,
+    ),
+    key=("faa",),
+    max_null_share={"lat": 0.01, "lon": 0.01, "tzone": 0.01},
+    # Seen 1,458, and four added.
+    rows=(1_000, 5_000),
+)
+
+
+def _share() -> pa.Column:
+    return _number(pl.Float64, 0, 1, nullable=True)
+
+
+def _delay() -> pa.Column:
+    return _number(pl.Float64, -15, 240, nullable=True)
+
+
+FEATURES = TableContract(
+    schema=pa.DataFrameSchema(
+        {
+            "date": pa.Column(pl.Date),
+            "carrier": _carrier(),
+            "flight": pa.Column(pl.Int32),
+            "origin": _origin(),
+        },
+        strict=False,
+    ),
+    key=("date", "carrier", "flight", "origin"),
+    rows=(21_000, 34_000),
+)
+
+PREDICTIONS = TableContract(
+    schema=pa.DataFrameSchema(
+        {
+            "date": pa.Column(pl.Date),
+            "carrier": _carrier(),
+            "flight": pa.Column(pl.Int32),
+            "origin": _origin(),
+            "score": _number(pl.Float64, 0, 1),
+        },
+        # Evaluation adds the label and the slices, batch prediction does not.
+        strict=False,
+    ),
+    key=("date", "carrier", "flight", "origin"),
+    max_quarantined_share=0.0,
+)
