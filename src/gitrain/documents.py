@@ -83,11 +83,13 @@ def parse(model: type[SectionT], payload: object, *, source: str) -> SectionT:
 
 
 def _explain(error: ValidationError, model: type[BaseModel], source: str) -> SettingsError:
-    problems = error.errors(include_url=False)
+    # A misspelt key is also a missing one: the misspelling explains both.
+    problems = sorted(error.errors(include_url=False), key=lambda problem: problem["type"] != "extra_forbidden")
     first = problems[0]
     location = first["loc"]
     dotted = ".".join(str(part) for part in location)
-    rest = f" ({len(problems) - 1} more problems follow it)" if len(problems) > 1 else ""
+    others = len(problems) - 1
+    rest = f" (and {others} more {'problem' if others == 1 else 'problems'})" if others else ""
     if first["type"] == "extra_forbidden":
         known = _keys(_model_at(model, location[:-1]))
         nearest = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
