@@ -12,6 +12,8 @@ KEY = ("date", "carrier", "flight", "origin")
 UNIT = "day"
 
 _BEFORE_DEPARTURE = timedelta(hours=2)
+# The contract lets flights leave up to an hour early: what becomes of a flight is not known before that.
+_EARLIEST_DEPARTURE = pl.col("sched_dep") - timedelta(hours=1)
 # The contract's bounds of planned minutes and delays add up to less; with 14 days of window it makes 17 of look-back.
 _MAX_DELAY = timedelta(days=3)
 
@@ -39,14 +41,14 @@ _HISTORIES = (
         name="departures",
         table="flights",
         known_at=pl.col("departure_known_at"),
-        event_time=pl.col("sched_dep"),
+        event_time=_EARLIEST_DEPARTURE,
         max_delay=_MAX_DELAY,
     ),
     History(
         name="arrivals",
         table="flights",
         known_at=pl.col("outcome_known_at"),
-        event_time=pl.col("sched_dep"),
+        event_time=_EARLIEST_DEPARTURE,
         max_delay=_MAX_DELAY,
     ),
     History(
