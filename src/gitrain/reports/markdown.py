@@ -7,7 +7,8 @@ __all__ = ["escape", "format_figure", "table"]
 
 _LONGEST = 120
 # Underscores inside words and hyphens, pluses and dots inside lines mean nothing to Markdown: they stay readable.
-_SPECIAL = re.compile(r"([\\`*\[\]<>#|~&$]|(?<!\w)_|_(?!\w)|^[-+=](?=.)|(?<=^\d)[.)])")
+_SPECIAL = re.compile(r"([\\`*\[\]<>#|~&$]|(?<!\w)_|_(?!\w)|^[-+=])")
+_NUMBERED = re.compile(r"^(\d{1,9})([.)])")
 _HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")
 
 
@@ -21,7 +22,7 @@ def escape(value: object, *, longest: int = _LONGEST) -> str:
     text = _HIDDEN.sub(" ", str(value)).strip()
     if len(text) > longest:
         text = text[: longest - 1] + "…"
-    escaped = _SPECIAL.sub(r"\\\1", text)
+    escaped = _NUMBERED.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", text))
     # A backslash does not stop mentions, nor links without any markup: a zero-width space does.
     escaped = escaped.replace("@", "@\u200b")
     return re.sub(r"(?i)\b(https?|ftp|mailto|www)(?=[:.])", "\\1\u200b", escaped)
