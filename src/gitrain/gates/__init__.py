@@ -1,0 +1,1 @@
+"""Gates: rules that a model has to pass, as pure functions from values to verdicts."""

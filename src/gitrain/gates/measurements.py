@@ -1,0 +1,180 @@
+"""A metric on the rows of the holdout, with the interval that other units could have given."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gitrain.evaluation.bootstrap import Interval, draw_chunks, interval
+from gitrain.metrics import Metric
+from gitrain.pipeline.params import EvaluationParams
+from gitrain.verdicts import Figure
+
+__all__ = ["Difference", "Holdout", "Measurement", "differences", "measure", "number", "rounded", "signed", "span"]
+
+Scores = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holdout:
+    """The labelled rows that models are judged on.
+
+    Attributes:
+        labels: 0 or 1, shape (rows,).
+        blocks: the number of each row's resampling unit, 0 to units - 1, shape (rows,).
+        units: how many units there are.
+    """
+
+    labels: NDArray[np.int8]
+    blocks: NDArray[np.int64]
+    units: int
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return int(self.labels.size)
+
+    def part(self, mask: NDArray[np.bool_]) -> "Holdout":
+        """The rows where `mask` is true, their units numbered anew."""
+        present, blocks = np.unique(self.blocks[mask], return_inverse=True)
+        return Holdout(labels=self.labels[mask], blocks=blocks.reshape(-1), units=int(present.size))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """A metric of one model.
+
+    Attributes:
+        value: the metric; NaN where it is undefined.
+        interval: what the bootstrap over units gives.
+        rows: how many rows there were.
+        units: how many units they lie in.
+    """
+
+    value: float
+    interval: Interval
+    rows: int
+    units: int
+
+    def figures(self) -> dict[str, Figure]:
+        """The numbers of a verdict."""
+        return {
+            "value": rounded(self.value),
+            "low": rounded(self.interval.low),
+            "high": rounded(self.interval.high),
+            "rows": self.rows,
+            "units": self.units,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """A metric of the challenger minus that of the champion, on the same rows.
+
+    Attributes:
+        challenger: the challenger's value; NaN where it is undefined.
+        champion: the champion's.
+        interval: of their difference, both measured on the same units in every draw.
+    """
+
+    challenger: float
+    champion: float
+    interval: Interval
+
+    @property
+    def value(self) -> float:
+        """The difference of the two values."""
+        return self.challenger - self.champion
+
+
+def measure(metric: Metric, holdout: Holdout, scores: Scores, evaluation: EvaluationParams) -> Measurement:
+    """The metric, and its interval by a bootstrap over whole units.
+
+    Args:
+        metric: what is measured.
+        holdout: the rows.
+        scores: probabilities, shape (rows,).
+        evaluation: replicates, confidence and seed of the bootstrap.
+    """
+    if holdout.units == 0:
+        return Measurement(value=math.nan, interval=_no_rows(), rows=0, units=0)
+    statistic = metric.prepare(holdout.labels, scores, holdout.blocks)
+    draws = [statistic(counts) for counts in draw_chunks(holdout.units, evaluation.replicates, evaluation.seed)]
+    return Measurement(
+        value=metric.value(holdout.labels, scores),
+        interval=interval(np.concatenate(draws), evaluation.confidence, units=holdout.units),
+        rows=holdout.rows,
+        units=holdout.units,
+    )
+
+
+def differences(
+    metrics: Sequence[Metric], holdout: Holdout, challenger: Scores, champion: Scores, evaluation: EvaluationParams
+) -> Mapping[str, Difference]:
+    """What the challenger's metrics differ from the champion's by: a paired bootstrap over whole units.
+
+    Every draw takes the same units for both models, so that what makes a day hard for both cancels out. Its interval is
+    widened for few units (`gitrain.evaluation.bootstrap.interval`).
+
+    Args:
+        metrics: what is compared, each once.
+        holdout: the rows.
+        challenger: probabilities, shape (rows,).
+        champion: probabilities, shape (rows,).
+        evaluation: replicates, confidence and seed of the bootstrap.
+
+    Returns:
+        The differences by the metric's name.
+    """
+    if holdout.units == 0:
+        return {
+            metric.name: Difference(challenger=math.nan, champion=math.nan, interval=_no_rows()) for metric in metrics
+        }
+    pairs = {
+        metric.name: (
+            metric.prepare(holdout.labels, challenger, holdout.blocks),
+            metric.prepare(holdout.labels, champion, holdout.blocks),
+        )
+        for metric in metrics
+    }
+    draws: dict[str, list[Scores]] = {name: [] for name in pairs}
+    for counts in draw_chunks(holdout.units, evaluation.replicates, evaluation.seed):
+        for name, (ours, theirs) in pairs.items():
+            draws[name].append(ours(counts) - theirs(counts))
+    return {
+        metric.name: Difference(
+            challenger=metric.value(holdout.labels, challenger),
+            champion=metric.value(holdout.labels, champion),
+            interval=interval(np.concatenate(draws[metric.name]), evaluation.confidence, units=holdout.units),
+        )
+        for metric in metrics
+    }
+
+
+def rounded(value: float | None) -> float | None:
+    """Six significant digits: what is beyond them differs between machines. None for what is no number."""
+    return None if value is None or not math.isfinite(value) else float(f"{value:.6g}")
+
+
+def number(value: float) -> str:
+    """A value in a sentence."""
+    return f"{value:.4g}"
+
+
+def signed(value: float) -> str:
+    """A difference in a sentence, with its sign."""
+    return f"{value:+.4g}"
+
+
+def span(found: Interval, *, sign: bool = False) -> str:
+    """An interval in a sentence, with a space before it; empty if there is none."""
+    if found.low is None or found.high is None:
+        return ""
+    shown = signed if sign else number
+    return f" [{shown(found.low)}, {shown(found.high)}]"
+
+
+def _no_rows() -> Interval:
+    return Interval(low=None, high=None, draws=0, undefined=0, reason="no rows with a label")
