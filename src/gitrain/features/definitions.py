@@ -7,6 +7,8 @@ from typing import Literal
 
 import polars as pl
 
+from gitrain.errors import ProjectError
+
 __all__ = ["AsOfFeatures", "Entity", "FeatureSet", "History", "RowFeature", "WindowFeatures"]
 
 Aggregation = Literal["mean", "sum", "count"]
@@ -24,6 +26,9 @@ class Entity:
             the project has no time, and then no history.
         unit: the name and the expression of the resampling unit (a day, a patient), over `known_in_advance`: rows of
             one unit are correlated, and bootstraps draw whole units.
+
+    Raises:
+        ProjectError: no key, or nothing that is known in advance.
     """
 
     table: str
@@ -31,6 +36,11 @@ class Entity:
     known_in_advance: tuple[str, ...]
     unit: tuple[str, pl.Expr]
     decision_time: pl.Expr | None = None
+
+    def __post_init__(self) -> None:
+        for part, columns in (("key", self.key), ("known_in_advance", self.known_in_advance)):
+            if not columns:
+                raise ProjectError(f"the entity of table {self.table!r} has an empty {part}", fix=f"name its {part}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +53,13 @@ class History:
         known_at: when a row's values are known, an expression (UTC datetime) over the table's columns.
         event_time: the time that places a row in its batch, likewise.
         max_delay: the bound of ``known_at - event_time``: it limits how far back a batch has to look. A row beyond it
-            is an error.
+            is an error, and so is one that is known before its event: a batch never looks into later batches.
         where: which rows count; all by default.
+
+    All expressions are functions of one row: no `mean()`, `shift()` or `over()`. ``gitrain features verify`` proves it.
+
+    Raises:
+        ProjectError: a negative `max_delay`.
     """
 
     name: str
@@ -53,6 +68,12 @@ class History:
     event_time: pl.Expr
     max_delay: timedelta
     where: pl.Expr | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_delay < timedelta(0):
+            raise ProjectError(
+                f"history {self.name!r} has max_delay={self.max_delay}", fix="give a length of time, zero or more."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,12 +93,25 @@ class AsOfFeatures:
         by: entity column to history column; they must be equal.
         columns: feature name to the history column it takes.
         max_age: rows known for longer than this at the decision are too old; the feature is null.
+
+    Among rows that became known at the same moment the one with the newest event time counts, then the one with the
+    greatest values in `columns` (in their order): the order of rows in a file never decides.
+
+    Raises:
+        ProjectError: no columns, or a negative `max_age`.
     """
 
     history: str
     by: Mapping[str, str]
     columns: Mapping[str, str]
     max_age: timedelta
+
+    def __post_init__(self) -> None:
+        if not self.columns or self.max_age < timedelta(0):
+            raise ProjectError(
+                f"as-of features of history {self.history!r} have columns={dict(self.columns)}, max_age={self.max_age}",
+                fix="name at least one column, and an age of zero or more.",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +126,12 @@ class WindowFeatures:
         history: the history's name.
         by: entity column to history column; they must be equal; empty for one group of all.
         value: an expression over the history's columns; nulls are passed over. Not used by ``count``.
-        aggregation: mean (null where nothing is known), sum, or count (0 where nothing is known).
+        aggregation: mean (null where nothing is known), sum (0 where nothing is known), or count of the rows, whatever
+            their value (0 where there are none).
         windows: label to length.
+
+    Raises:
+        ProjectError: no windows, or one that is not longer than zero.
     """
 
     prefix: str
@@ -102,6 +140,19 @@ class WindowFeatures:
     value: pl.Expr
     aggregation: Aggregation
     windows: Mapping[str, timedelta]
+
+    def __post_init__(self) -> None:
+        bad = {label: str(length) for label, length in self.windows.items() if length <= timedelta(0)}
+        if bad or not self.windows:
+            raise ProjectError(
+                f"window features {self.prefix!r} have the windows {bad or 'none'}",
+                fix="give each window a label and a length above zero.",
+            )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the features, one a window."""
+        return tuple(f"{self.prefix}_{label}" for label in self.windows)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +171,13 @@ class FeatureSet:
     categorical: tuple[str, ...] = ()
     histories: tuple[History, ...] = field(default=())
 
+    def history(self, name: str) -> History:
+        """The history of that name. Raises ProjectError if there is none."""
+        for history in self.histories:
+            if history.name == name:
+                return history
+        raise ProjectError(f"no history is named {name!r}", fix="declare it in FeatureSet.histories.")
+
     @property
     def names(self) -> tuple[str, ...]:
         """The names of all feature columns, in order."""
@@ -131,5 +189,5 @@ class FeatureSet:
                 case AsOfFeatures():
                     found.extend(feature.columns)
                 case WindowFeatures():
-                    found.extend(f"{feature.prefix}_{label}" for label in feature.windows)
+                    found.extend(feature.names)
         return tuple(found)

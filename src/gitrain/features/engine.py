@@ -1,0 +1,259 @@
+"""Computes features from rows and what is known of the past: the same for a batch in training and a row in service."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TypeVar
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from gitrain.errors import FeatureError
+from gitrain.features.definitions import AsOfFeatures, Entity, FeatureSet, RowFeature, WindowFeatures
+from gitrain.features.exact_sums import range_sums
+from gitrain.features.history import EVENT_TIME, KNOWN_AT, group_key, group_keys, reach, readers, taken, utc, value_of
+
+__all__ = ["compute_features", "decision_times"]
+
+Positions = NDArray[np.int64]
+NumberT = TypeVar("NumberT", bound=np.generic)
+
+
+def compute_features(
+    features: FeatureSet, entities: pl.DataFrame, histories: Mapping[str, pl.DataFrame]
+) -> pl.DataFrame:
+    """All features of the given rows.
+
+    A feature of a row depends on that row and on the history rows that it covers, and on nothing else: not on the other
+    rows, their order, or how much more history there is. Sums are exact, so this holds to the last bit.
+
+    Args:
+        features: the definitions.
+        entities: the rows; of their columns only `known_in_advance` is looked at.
+        histories: for each history that features read, rows that `prepare_history` made, at least those that became
+            known within `reach` before the earliest decision.
+
+    Returns:
+        One row for each of `entities`, in the same order, with the columns `FeatureSet.names` in that order.
+
+    Raises:
+        FeatureError: a missing column or history, a row without a decision time, keys of different types, an expression
+            that cannot be computed.
+    """
+    known = _known_in_advance(features.entity, entities)
+    columns = _row_features(features, known)
+    used = {feature.history for feature in features.features if not isinstance(feature, RowFeature)}
+    if used:
+        decisions = _to_integers(decision_times(features.entity, known))
+        for name in sorted(used):
+            if name not in histories:
+                raise FeatureError(f"the history {name!r} is missing", fix="prepare and hand over each history.")
+            timeline = _Timeline(features, name, histories[name], decisions)
+            for index, feature in readers(features, name):
+                columns.update(timeline.compute(index, feature, known))
+    return pl.DataFrame([columns[name].alias(name) for name in features.names])
+
+
+def decision_times(entity: Entity, rows: pl.DataFrame) -> pl.Series:
+    """When the prediction of each row is made, in UTC.
+
+    Raises:
+        FeatureError: the entity has no decision time, the expression cannot be computed, or a row has none.
+    """
+    if entity.decision_time is None:
+        raise FeatureError(f"the entity of table {entity.table!r} has no decision time", fix="set decision_time.")
+    times = utc(_evaluate(rows, "decision_time", entity.decision_time), "decision_time")
+    if times.null_count():
+        row = int(times.is_null().arg_max() or 0)
+        raise FeatureError(
+            f"row {row} of table {entity.table!r} has no decision time: "
+            f"{rows.select(entity.decision_time.meta.root_names()).row(row, named=True)}",
+            fix="let the contract refuse such rows.",
+        )
+    return times.alias("decision_time")
+
+
+def _known_in_advance(entity: Entity, entities: pl.DataFrame) -> pl.DataFrame:
+    missing = [name for name in entity.known_in_advance if name not in entities.columns]
+    if missing:
+        raise FeatureError(
+            f"the rows of table {entity.table!r} lack the column {missing[0]!r}", fix="give all of known_in_advance."
+        )
+    # The second guard against leaks: whatever else the rows hold cannot be reached from here on.
+    return entities.select(entity.known_in_advance)
+
+
+def _row_features(features: FeatureSet, known: pl.DataFrame) -> dict[str, pl.Series]:
+    wanted = {feature.name: feature.expression for feature in features.features if isinstance(feature, RowFeature)}
+    try:
+        return dict(zip(wanted, known.with_columns(**wanted).select(*wanted).get_columns(), strict=True))
+    except pl.exceptions.PolarsError:
+        # Once more, one by one, to name the culprit.
+        return {name: _evaluate(known, name, expression) for name, expression in wanted.items()}
+
+
+def _evaluate(rows: pl.DataFrame, name: str, expression: pl.Expr) -> pl.Series:
+    try:
+        return rows.with_columns(expression.alias(name))[name]
+    except pl.exceptions.PolarsError as error:
+        raise FeatureError(
+            f"{name!r} cannot be computed: {' '.join(str(error).split())}", fix="correct its expression."
+        ) from error
+
+
+def _to_integers(times: pl.Series) -> Positions:
+    return times.to_physical().to_numpy()
+
+
+def _microseconds(length: timedelta) -> int:
+    return length // timedelta(microseconds=1)
+
+
+class _Timeline:
+    """One history in the order in which its rows became known, seen from each row's decision."""
+
+    def __init__(self, features: FeatureSet, name: str, prepared: pl.DataFrame, decisions: Positions) -> None:
+        self._name = name
+        self.decisions = decisions
+        self.by_decision = np.argsort(decisions, kind="stable")
+        self._decided = decisions[self.by_decision]
+        self.rows = _in_order(features, name, _covered(prepared, self._decided, reach(features, name)))
+        self.known_at = _to_integers(self.rows[KNOWN_AT])
+        self._known: dict[timedelta, Positions] = {}
+        self._groups: dict[tuple[tuple[str, str], ...], _Groups] = {}
+
+    def known_before(self, length: timedelta) -> Positions:
+        """How many rows were known at the moment `length` before each decision, decisions in ascending order."""
+        if length not in self._known:
+            moments = self._decided - _microseconds(length)
+            self._known[length] = np.searchsorted(self.known_at, moments, side="right")
+        return self._known[length]
+
+    def compute(self, index: int, feature: AsOfFeatures | WindowFeatures, known: pl.DataFrame) -> dict[str, pl.Series]:
+        """The columns of one definition."""
+        by = tuple(sorted(feature.by.items()))
+        if by not in self._groups:
+            self._groups[by] = _Groups(self, *_codes(self._name, dict(by), known, self.rows))
+        groups = self._groups[by]
+        if isinstance(feature, AsOfFeatures):
+            newest = groups.newest(_microseconds(feature.max_age))
+            return {name: self.rows[taken(column)].gather(newest) for name, column in feature.columns.items()}
+        return groups.windows(feature, self.rows, value_of(index))
+
+
+class _Groups:
+    """A history divided into groups: for each decision, places in its group's part of the rows.
+
+    Rows are sorted by group, then by when they became known. ``group * (rows + 1) + place in time`` ascends in that
+    order, so one binary search finds how many rows of the group were known at a moment.
+    """
+
+    def __init__(self, timeline: _Timeline, history_codes: Positions, entity_codes: Positions) -> None:
+        self._timeline = timeline
+        self.order = np.argsort(_compact(history_codes), kind="stable")
+        self._stride = len(history_codes) + 1
+        self._sorted = history_codes[self.order] * self._stride + self.order
+        # Searching in ascending order is several times faster than in any other.
+        codes = entity_codes[timeline.by_decision]
+        self._by_code = np.argsort(_compact(codes), kind="stable")
+        self._codes = codes[self._by_code]
+        self._places = timeline.by_decision[self._by_code]
+        self._found: dict[timedelta, Positions] = {}
+
+    def known(self, length: timedelta) -> Positions:
+        """The place after the last row of the group that was known `length` before each decision."""
+        if length not in self._found:
+            wanted = self._codes * self._stride + self._timeline.known_before(length)[self._by_code]
+            self._found[length] = np.searchsorted(self._sorted, wanted, side="left")
+        return self._found[length]
+
+    def newest(self, max_age: int) -> pl.Series:
+        """The row of the history that is newest at each decision, null where there is none or it is too old."""
+        stop = self.known(timedelta(0))
+        start = np.searchsorted(self._sorted, self._codes * self._stride, side="left")
+        some = stop > start
+        row = self.order[stop[some] - 1]
+        decision = self._timeline.decisions[self._places[some]]
+        fresh = self._timeline.known_at[row] >= decision - max_age
+        places = self._places[some][fresh]
+        found = np.zeros(len(stop), dtype=np.int64)
+        found[places] = row[fresh]
+        has = np.zeros(len(stop), dtype=np.bool_)
+        has[places] = True
+        return _nullable(found, has)
+
+    def windows(self, feature: WindowFeatures, rows: pl.DataFrame, value: str) -> dict[str, pl.Series]:
+        """One column a window."""
+        stop = self.known(timedelta(0))
+        names = zip(feature.names, feature.windows.values(), strict=True)
+        if feature.aggregation == "count":
+            return {name: pl.Series(self._restore(stop - self.known(length))) for name, length in names}
+        values = rows[value].gather(self.order)
+        sums = range_sums(values)
+        counts = range_sums(values.is_not_null().cast(pl.Int64)) if values.null_count() else None
+        columns: dict[str, pl.Series] = {}
+        for name, length in names:
+            start = self.known(length)
+            total = self._restore(sums.between(start, stop))
+            if feature.aggregation == "sum":
+                columns[name] = pl.Series(total)
+                continue
+            count = self._restore(stop - start if counts is None else counts.between(start, stop))
+            columns[name] = _nullable(total / np.maximum(count, 1), count > 0)
+        return columns
+
+    def _restore(self, values: NDArray[NumberT]) -> NDArray[NumberT]:
+        restored = np.empty_like(values)
+        restored[self._places] = values
+        return restored
+
+
+def _covered(prepared: pl.DataFrame, decided: Positions, length: timedelta) -> pl.DataFrame:
+    """The rows that some decision covers: sorting the others would be in vain."""
+    if not len(decided):
+        return prepared.clear()
+    known_at = pl.col(KNOWN_AT).to_physical()
+    return prepared.filter((known_at >= decided[0] - _microseconds(length)) & (known_at <= decided[-1]))
+
+
+def _in_order(features: FeatureSet, name: str, rows: pl.DataFrame) -> pl.DataFrame:
+    takes = [feature for _, feature in readers(features, name) if isinstance(feature, AsOfFeatures)]
+    if takes:
+        # Which of several rows is the newest must not depend on the order in a file.
+        ties = [EVENT_TIME, *(taken(column) for feature in takes for column in feature.columns.values())]
+        return rows.sort(KNOWN_AT, *dict.fromkeys(ties))
+    # Sums are exact in any order. The rows are sorted runs, one a batch, which is what numpy's stable sort likes.
+    return rows[np.argsort(_to_integers(rows[KNOWN_AT]), kind="stable")]
+
+
+def _codes(name: str, by: dict[str, str], known: pl.DataFrame, rows: pl.DataFrame) -> tuple[Positions, Positions]:
+    """Numbers of groups, of the history's rows and of the entity's rows (-1: the history has no such group)."""
+    if not by:
+        return np.zeros(rows.height, dtype=np.int64), np.zeros(known.height, dtype=np.int64)
+    ours = group_keys(known, {str(place): column for place, column in enumerate(by)})
+    theirs = rows.select(pl.col(group_key(column)).alias(str(place)) for place, column in enumerate(by.values()))
+    for place, (column, other) in enumerate(by.items()):
+        mine, its = ours.schema[str(place)], theirs.schema[str(place)]
+        if mine != its:
+            raise FeatureError(
+                f"the entity's {column!r} is of type {mine}, {other!r} of history {name!r} is of type {its}",
+                fix="give both columns one type.",
+            )
+    groups = theirs.unique().drop_nulls().with_row_index("code")
+    keys = ours.columns
+    found = []
+    # A key that is null equals nothing: such rows of the history form a group that nobody asks for.
+    for frame, otherwise in ((theirs, groups.height), (ours, -1)):
+        joined = frame.join(groups, on=keys, how="left", maintain_order="left")["code"]
+        found.append(joined.cast(pl.Int64).fill_null(otherwise).to_numpy())
+    return found[0], found[1]
+
+
+def _compact(codes: Positions) -> NDArray[np.int16] | Positions:
+    """The codes in 16 bits if they fit: numpy sorts those by radix, in linear time."""
+    return codes.astype(np.int16) if not len(codes) or codes.max() < 2**15 else codes
+
+
+def _nullable(values: NDArray[NumberT], valid: NDArray[np.bool_]) -> pl.Series:
+    series = pl.Series(values)
+    return series if valid.all() else series.set(pl.Series(~valid), None)
