@@ -13,10 +13,10 @@ from typing import BinaryIO
 
 import polars as pl
 
-from gitrain.errors import DataError, PipelineError
+from gitrain.errors import DataError, PipelineError, UsageError
 from gitrain.lineage import digest_of_file
 
-__all__ = ["LocalMemo", "LocalWorkspace", "replacing"]
+__all__ = ["LocalMemo", "LocalWorkspace", "replacing", "scratch_folder"]
 
 
 @contextlib.contextmanager
@@ -197,3 +197,24 @@ class LocalMemo:
                 return
             shutil.rmtree(entry, ignore_errors=True)
             excess -= size
+
+
+_MARKER = ".made-by-gitrain"
+
+
+def scratch_folder(path: Path) -> Path:
+    """Make `path` an empty folder of our own; one that was made this way before is emptied.
+
+    Raises:
+        UsageError: there is something else at `path`, which is not ours to remove.
+    """
+    marker = path / _MARKER
+    if path.exists() and not marker.is_file():
+        raise UsageError(
+            f"{path} exists and is not a scratch folder of Gitrain's", fix="name another folder, or remove it."
+        )
+    if path.exists():
+        shutil.rmtree(path)
+    path.mkdir(parents=True)
+    marker.touch()
+    return path
