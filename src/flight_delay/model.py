@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
 
 import polars as pl
 
@@ -16,29 +15,18 @@ from gitrain.metrics import (
     ROC_AUC,
 )
 from gitrain.project import Slice, Target
-from gitrain.training.estimators import Estimator, EstimatorFactory, FeatureColumns
+from gitrain.training.estimators import EstimatorFactory, hist_gradient_boosting, logistic_regression, mlp
 
 __all__ = ["ESTIMATORS", "JUDGED_BY", "REPORTED", "SLICES", "TARGET"]
 
 #: Whether a flight arrives 15 minutes late or more; cancelled and diverted flights never arrive and have no label.
 TARGET = Target(name="late", label=pl.col("arr_delay") >= 15)
 
-
-def _named(name: str) -> EstimatorFactory:
-    def make(parameters: Mapping[str, Any], columns: FeatureColumns, seed: int) -> Estimator:
-        from gitrain.training import estimators
-
-        factory: EstimatorFactory = getattr(estimators, name)
-        return factory(parameters, columns, seed)
-
-    return make
-
-
 ESTIMATORS: Mapping[str, EstimatorFactory] = MappingProxyType(
     {
-        "hist_gradient_boosting": _named("hist_gradient_boosting"),
-        "logistic_regression": _named("logistic_regression"),
-        "mlp": _named("mlp"),
+        "hist_gradient_boosting": hist_gradient_boosting,
+        "logistic_regression": logistic_regression,
+        "mlp": mlp,
     }
 )
 
