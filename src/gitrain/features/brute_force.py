@@ -36,12 +36,11 @@ def brute_force(
         # A frame of one row: an expression that looks at other rows gives something else here.
         row = entities.select(entity.known_in_advance).slice(place, 1)
         values = row.row(0, named=True)
-        decision = row.select(entity.decision_time).item() if entity.decision_time is not None else None
+        decision = _decision(row, entity.decision_time)
         for feature in features.features:
             if isinstance(feature, RowFeature):
                 found[feature.name].append(row.with_columns(feature.expression.alias("value"))["value"].item())
                 continue
-            assert decision is not None, "a project with histories has a decision time"
             known = _known_of_group(pasts[feature.history], feature.by, values, decision)
             if isinstance(feature, AsOfFeatures):
                 newest = _newest(features, feature, known, decision)
@@ -52,6 +51,12 @@ def brute_force(
                 window = known.filter(pl.col(_KNOWN_AT) > decision - length)
                 found[f"{feature.prefix}_{label}"].append(_aggregate(feature, window))
     return found
+
+
+def _decision(row: pl.DataFrame, expression: pl.Expr | None) -> datetime:
+    # Without a decision time there are no histories either, and nothing compares with this.
+    decision: datetime = datetime.max if expression is None else row.select(expression).item()
+    return decision
 
 
 def _past(features: FeatureSet, name: str, table: pl.DataFrame) -> pl.DataFrame:

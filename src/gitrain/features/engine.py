@@ -13,7 +13,7 @@ from gitrain.features.definitions import AsOfFeatures, Entity, FeatureSet, RowFe
 from gitrain.features.exact_sums import range_sums
 from gitrain.features.history import EVENT_TIME, KNOWN_AT, group_key, group_keys, reach, readers, taken, utc, value_of
 
-__all__ = ["compute_features", "decision_times"]
+__all__ = ["as_text", "compute_features", "decision_times"]
 
 Positions = NDArray[np.int64]
 NumberT = TypeVar("NumberT", bound=np.generic)
@@ -51,7 +51,7 @@ def compute_features(
             timeline = _Timeline(features, name, histories[name], decisions)
             for index, feature in readers(features, name):
                 columns.update(timeline.compute(index, feature, known))
-    return pl.DataFrame([columns[name].alias(name) for name in features.names])
+    return pl.DataFrame([as_text(columns[name]).alias(name) for name in features.names])
 
 
 def decision_times(entity: Entity, rows: pl.DataFrame) -> pl.Series:
@@ -71,6 +71,11 @@ def decision_times(entity: Entity, rows: pl.DataFrame) -> pl.Series:
             fix="let the contract refuse such rows.",
         )
     return times.alias("decision_time")
+
+
+def as_text(values: pl.Series) -> pl.Series:
+    """Categories as the strings that they stand for: their numbers depend on what else the process has seen."""
+    return values.cast(pl.String) if isinstance(values.dtype, pl.Categorical | pl.Enum) else values
 
 
 def _known_in_advance(entity: Entity, entities: pl.DataFrame) -> pl.DataFrame:

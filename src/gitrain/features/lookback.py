@@ -31,10 +31,11 @@ def batches_to_read(
         decisions: the first and the last decision, UTC; None if there are none.
 
     Returns:
-        Some of `batches`, in order. Where the scheme has no time: all of them.
+        Some of `batches`, in order; all of them where the scheme has no time. At least the last one, so that there is
+        something to take the columns from.
     """
     if decisions is None:
-        return []
+        return list(batches[-1:])
     first = decisions[0].replace(tzinfo=None) - reach(features, history.name) - history.max_delay - _SLACK
     last = decisions[1].replace(tzinfo=None) + _SLACK
     found = []
@@ -42,7 +43,7 @@ def batches_to_read(
         bounds = scheme.bounds(batch)
         if bounds is None or (bounds[1] > first and bounds[0] <= last):
             found.append(batch)
-    return found
+    return found or list(batches[-1:])
 
 
 def check_event_times(
