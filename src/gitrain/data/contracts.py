@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pandera.polars as pa
@@ -112,6 +112,10 @@ class TableContract:
         if isinstance(self._type_of(expression, "event_time"), pl.Date):
             return expression.cast(pl.Datetime("us"))
         return expression.dt.replace_time_zone(None)
+
+    def without_time(self) -> "TableContract":
+        """The contract without the rules that need to know which batch the rows are."""
+        return replace(self, event_time=None, max_age=None)
 
     @property
     def _empty(self) -> pl.DataFrame:

@@ -59,6 +59,15 @@ class LocalWorkspace:
             if entry.is_file() and entry.name.endswith(suffix) and not entry.name.startswith(".")
         )
 
+    def folders(self, folder: str) -> Sequence[str]:
+        """The paths of the folders directly inside `folder`, sorted; hidden ones are passed over."""
+        base = self.root / folder
+        if not base.is_dir():
+            return []
+        return sorted(
+            f"{folder}/{entry.name}" for entry in base.iterdir() if entry.is_dir() and not entry.name.startswith(".")
+        )
+
     def digest(self, path: str) -> str:
         """The SHA-256 of the file at `path`."""
         try:
@@ -99,7 +108,9 @@ class LocalWorkspace:
         except pl.exceptions.ColumnNotFoundError as error:
             raise DataError(f"{path} lacks a column: {error}", fix="run `dvc repro` to make it anew.") from error
         except (pl.exceptions.PolarsError, OSError) as error:
-            raise DataError(f"{path} is no readable parquet file: {error}", fix="run `dvc repro` to make it anew.") from error
+            raise DataError(
+                f"{path} is no readable parquet file: {error}", fix="run `dvc repro` to make it anew."
+            ) from error
 
     def write_table(self, path: str, frame: pl.DataFrame) -> None:
         """Replace a parquet file in one step; equal frames give equal bytes."""

@@ -24,6 +24,9 @@ class Workspace(Protocol):
     def list(self, folder: str, suffix: str) -> list[str]:
         """The paths of the files directly inside `folder` whose names end in `suffix`, sorted; empty if no folder."""
 
+    def folders(self, folder: str) -> Sequence[str]:
+        """The paths of the folders directly inside `folder`, sorted; empty if there is no such folder."""
+
     def digest(self, path: str) -> str:
         """The SHA-256 of the file at `path`."""
 
