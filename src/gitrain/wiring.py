@@ -8,15 +8,32 @@ from pathlib import Path
 
 import gitrain
 from gitrain.documents import parse_yaml
-from gitrain.integrations.files import LocalMemo, LocalWorkspace
+from gitrain.integrations.dvc import DvcCache
+from gitrain.integrations.files import LocalMemo, LocalWorkspace, replacing, scratch_folder
+from gitrain.integrations.git import GitRepository
+from gitrain.integrations.process import LocalShell
+from gitrain.integrations.yaml_file import YamlFile
 from gitrain.lineage import digest_of_file, digest_of_files, digest_of_value
 from gitrain.operations.stage import Stage
 from gitrain.pipeline.layout import MEMO, PARAMS, REQUIREMENTS
 from gitrain.pipeline.params import Params
 from gitrain.project import Project, load_project
 from gitrain.settings import Settings, load_settings
+from gitrain.training.model_format import ModelFormat
 
-__all__ = ["Surroundings", "open_repository", "open_stage"]
+__all__ = [
+    "Surroundings",
+    "empty_folder",
+    "open_artifact_cache",
+    "open_git",
+    "open_model_format",
+    "open_params_file",
+    "open_repository",
+    "open_shell",
+    "open_stage",
+    "open_workspace",
+    "write_report",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +75,50 @@ def open_stage(directory: str, progress: Callable[[str], None]) -> Stage:
         code=_digest_of_code(root, found.settings.repository.project),
         progress=progress,
     )
+
+
+def open_workspace(folder: Path) -> LocalWorkspace:
+    """The files below a folder."""
+    return LocalWorkspace(folder)
+
+
+def open_params_file(found: Surroundings) -> YamlFile:
+    """params.yaml, to be edited."""
+    return YamlFile(found.settings.root / PARAMS)
+
+
+def open_model_format() -> ModelFormat:
+    """How models are stored."""
+    # scikit-learn takes a second to import, and most stages need none of it.
+    from gitrain.integrations.skops import SkopsFormat
+
+    return SkopsFormat()
+
+
+def open_git(root: Path) -> GitRepository:
+    """The Git repository that the workspace lies in."""
+    return GitRepository(root)
+
+
+def open_artifact_cache(root: Path) -> DvcCache:
+    """DVC's cache, and behind it the remote."""
+    return DvcCache(root)
+
+
+def open_shell(folder: Path) -> LocalShell:
+    """Commands in a folder."""
+    return LocalShell(folder)
+
+
+def empty_folder(path: Path) -> Path:
+    """An empty scratch folder."""
+    return scratch_folder(path)
+
+
+def write_report(path: Path, text: str) -> None:
+    """Replace a report in one step."""
+    with replacing(path) as stream:
+        stream.write(text.encode())
 
 
 def _digest_of_code(root: Path, reference: str) -> str:

@@ -10,8 +10,9 @@ from gitrain.data.validation_report import ValidationReport
 from gitrain.documents import parse_json
 from gitrain.evaluation.document import Evaluation
 from gitrain.gates.report import GateReport
-from gitrain.operations.rehearse import Rehearsal, carry_out, plan_rehearsal
+from gitrain.operations.rehearse import carry_out, plan_rehearsal
 from gitrain.pipeline.layout import EVALUATION, VALIDATION_REPORT
+from gitrain.pipeline.rehearsal import Rehearsal
 from gitrain.reports.rehearsal_markdown import render_rehearsal
 from gitrain.verdicts import Outcome
 from gitrain.wiring import empty_folder, open_repository, open_shell, open_workspace, write_report
@@ -25,7 +26,7 @@ def rehearse(arguments: argparse.Namespace) -> int:
     found = open_repository(arguments.directory)
     root = found.settings.root
     champion, challenger, steps = plan_rehearsal(found.project, found.params, source=str(root))
-    folder = empty_folder(root / arguments.folder, owner="gitrain rehearse")
+    folder = empty_folder(root / arguments.folder)
     repository = folder / "repository"
     repository.mkdir()
     results = carry_out(steps, open_shell(repository), progress=progress, clock=time.monotonic)
