@@ -48,7 +48,8 @@ def _try_out(wheel: Path, root: Path, folder: Path) -> int:
     subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, str(folder / "venv")], check=True)
     # No address but the user's own, no version but the locked ones.
     install = ["pip", "install", "--quiet", "--python", str(python), "--constraints", "requirements.lock"]
-    subprocess.run([*uv, *install, f"gitrain[testing] @ {wheel.as_uri()}"], cwd=root, check=True)
+    # markdown-it-py is for the tests of the reports, which read what was written; the package may not import it.
+    subprocess.run([*uv, *install, f"gitrain[testing] @ {wheel.as_uri()}", "markdown-it-py"], cwd=root, check=True)
 
     # The tests' settings go with them, and src does not.
     place = folder / "elsewhere"

@@ -20,7 +20,11 @@ class Section(BaseModel):
 
 
 class Document(Section):
-    """A whole file; `schema_version` says which generation of the format it is in."""
+    """A whole file.
+
+    Attributes:
+        schema_version: the generation of the file's format.
+    """
 
     schema_version: Literal[1]
 

@@ -21,7 +21,12 @@ __all__ = [
 
 
 class DataParams(Section):
-    """Which batches there are: from the first to the one that the data goes through."""
+    """Which batches there are.
+
+    Attributes:
+        first: the first batch (`from` in the file).
+        through: the last batch; moving it on is how new data enters.
+    """
 
     first: str = Field(alias="from")
     through: str
@@ -53,7 +58,15 @@ class TrainingParams(Section):
 
 
 class EvaluationParams(Section):
-    """How the holdout, the newest batches, is judged."""
+    """How the holdout, the newest batches, is judged.
+
+    Attributes:
+        holdout_batches: so many of the newest batches are judged on and never trained on.
+        replicates: draws of the bootstrap over resampling units.
+        confidence: of the intervals.
+        calibration_bins: bins of equal width for the expected calibration error and the calibration curve.
+        seed: of the bootstrap.
+    """
 
     holdout_batches: int = Field(default=1, ge=1)
     replicates: int = Field(default=2000, ge=200)
@@ -63,7 +76,12 @@ class EvaluationParams(Section):
 
 
 class Threshold(Section):
-    """A bound: `min` for metrics of which more is better, `max` for the others; leak alarms have it the other way."""
+    """A bound: `min` for metrics of which more is better, `max` for the others; leak alarms have it the other way.
+
+    Attributes:
+        min: the least value that passes.
+        max: the largest value that passes; either this or `min` is given.
+    """
 
     min: float | None = Field(default=None, allow_inf_nan=False)
     max: float | None = Field(default=None, allow_inf_nan=False)
@@ -90,7 +108,11 @@ class Threshold(Section):
 
 
 class SliceThreshold(Threshold):
-    """A bound for every group of a slice that has enough rows."""
+    """A bound for every group of a slice that has enough rows.
+
+    Attributes:
+        metric: what the groups are measured by.
+    """
 
     metric: str
 
@@ -110,7 +132,13 @@ class ChampionParams(Section):
 
 
 class Waiver(Section):
-    """Lets one gate through, with a reason, up to and including a date."""
+    """Lets one gate through, with a reason, up to and including a date.
+
+    Attributes:
+        gate: the gate's name, as its verdict has it.
+        reason: why, for those who review it.
+        expires: the last day on which it counts.
+    """
 
     gate: str
     reason: str = Field(min_length=10)
@@ -138,7 +166,15 @@ class GatesParams(Section):
 
 
 class Params(Document):
-    """The whole of params.yaml."""
+    """The whole of params.yaml.
+
+    Attributes:
+        data: which batches there are.
+        training: how the model is trained.
+        estimators: the parameters of each of the project's estimators, by its name; its factory checks them.
+        evaluation: how the holdout is judged.
+        gates: what the model is judged by.
+    """
 
     data: DataParams
     training: TrainingParams
