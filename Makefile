@@ -37,7 +37,11 @@ format: env ## put the code into ruff's format, and mend what ruff can mend
 	@"$(BIN)/ruff" check --quiet --fix . ; "$(BIN)/ruff" format --quiet .
 
 bench: env ## run the benchmarks and write benchmarks/results (ONLY=features chooses)
-	@"$(BIN)/python" -m tools.bench $(ONLY)
+	@for program in $(if $(ONLY),$(ONLY:%=benchmarks/%.py),benchmarks/*.py); do \
+		grep -q __main__ "$$program" || continue; \
+		echo "== $$program" >&2; \
+		"$(BIN)/python" "$$program" || exit 1; \
+	done
 
 lock: env ## resolve requirements.lock again (UPGRADE=1 takes the newest versions)
 	@./tools/lock.sh $(if $(UPGRADE),--upgrade)

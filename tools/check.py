@@ -1,7 +1,7 @@
 """All that CI checks, in one list. `python -m tools.check` runs it all; names behind it choose.
 
 Every step runs even if an earlier one failed, and its output is shown only if it failed. A tool that is not on this
-machine is named at the end as left out; where CI is set, that is a failure.
+machine is named at the end as left out; where STRICT is set, that is a failure.
 """
 
 import os
@@ -64,7 +64,7 @@ STEPS = (
     Step("lock", "requirements.lock answers pyproject.toml", lambda: [_module("tools.lock")]),
     Step("files", "no machine's paths, no index addresses", lambda: [_module("tools.tracked_files")]),
     Step("links", "links in Markdown lead somewhere", lambda: [_module("tools.links")]),
-    Step("reference", "docs/commands.md and docs/params.md", lambda: [_module("tools.reference", "--check")]),
+    Step("reference", "docs/commands.md and docs/configuration.md are current", lambda: [_module("tools.reference", "--check")]),
     Step(
         "workflows",
         "the schema of workflows and dependabot.yml, and zizmor",
@@ -120,7 +120,7 @@ def main(names: Sequence[str]) -> int:
     if unknown:
         print(f"no such check: {', '.join(unknown)}; there are: {', '.join(known)}", file=sys.stderr)
         return 2
-    return run([known[name] for name in names] or STEPS, strict=bool(os.environ.get("CI")))
+    return run([known[name] for name in names] or STEPS, strict=bool(os.environ.get("STRICT")))
 
 
 if __name__ == "__main__":
