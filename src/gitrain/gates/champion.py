@@ -6,10 +6,12 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from gitrain.gates.measurements import Difference, Holdout, differences, number, rounded, signed, span
+from gitrain.evaluation.document import significant
+from gitrain.evaluation.estimates import Resampling
+from gitrain.gates.measurements import Difference, Holdout, differences, number, signed, span
 from gitrain.gates.names import CHAMPION
 from gitrain.metrics import Metric
-from gitrain.pipeline.params import ChampionParams, EvaluationParams
+from gitrain.pipeline.params import ChampionParams
 from gitrain.verdicts import Figure, Outcome, Verdict
 
 __all__ = ["judge_champion"]
@@ -23,7 +25,7 @@ def judge_champion(
     champion: NDArray[np.float64],
     *,
     minimum_units: int,
-    evaluation: EvaluationParams,
+    resampling: Resampling,
 ) -> Verdict:
     """Whether the challenger is shown to be better than the champion, and not worse in what has to be kept.
 
@@ -39,7 +41,7 @@ def judge_champion(
         challenger: probabilities, shape (rows,).
         champion: probabilities, shape (rows,).
         minimum_units: with fewer units nothing is decided.
-        evaluation: replicates, confidence and seed of the bootstrap.
+        resampling: how the intervals are made.
 
     Returns:
         PASSED; FAILED if an improvement is not shown or a kept metric may be worse; INCONCLUSIVE where units are too
@@ -48,8 +50,8 @@ def judge_champion(
     improve = metrics[rule.improve]
     # The improved metric needs no second look as a kept one: its whole interval has to be an improvement.
     kept = {name: margin for name, margin in rule.keep.items() if name != rule.improve}
-    found = differences([improve, *(metrics[name] for name in kept)], holdout, challenger, champion, evaluation)
-    figures = _figures(rule, improve, found, kept, holdout, evaluation)
+    found = differences([improve, *(metrics[name] for name in kept)], holdout, challenger, champion, resampling)
+    figures = _figures(rule, improve, found, kept, holdout, resampling)
 
     def verdict(outcome: Outcome, reason: str) -> Verdict:
         return Verdict(name=CHAMPION, outcome=outcome, reason=reason, figures=figures)
@@ -102,29 +104,29 @@ def _figures(
     found: Mapping[str, Difference],
     kept: Mapping[str, float],
     holdout: Holdout,
-    evaluation: EvaluationParams,
+    resampling: Resampling,
 ) -> dict[str, Figure]:
     better = 1.0 if improve.direction == "higher" else -1.0
     first = found[improve.name]
     figures: dict[str, Figure] = {
-        "value": rounded(first.value),
+        "value": significant(first.value),
         "side": "min" if improve.direction == "higher" else "max",
         "bound": better * rule.minimum_effect if rule.minimum_effect else 0.0,
-        "low": rounded(first.interval.low),
-        "high": rounded(first.interval.high),
+        "low": significant(first.interval.low),
+        "high": significant(first.interval.high),
         "metric": improve.name,
-        "challenger": rounded(first.challenger),
-        "champion": rounded(first.champion),
+        "challenger": significant(first.challenger),
+        "champion": significant(first.champion),
         "rows": holdout.rows,
         "units": holdout.units,
-        "confidence": evaluation.confidence,
+        "confidence": resampling.confidence,
     }
     for name, margin in kept.items():
         difference = found[name]
         figures |= {
-            f"{name}.value": rounded(difference.value),
-            f"{name}.low": rounded(difference.interval.low),
-            f"{name}.high": rounded(difference.interval.high),
+            f"{name}.value": significant(difference.value),
+            f"{name}.low": significant(difference.interval.low),
+            f"{name}.high": significant(difference.interval.high),
             f"{name}.margin": margin,
         }
     return figures

@@ -1,4 +1,4 @@
-"""A metric on the rows of the holdout, with the interval that other units could have given."""
+"""What gates measure: a metric of one model, or the difference of two, with the interval over whole units."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gitrain.evaluation.bootstrap import Interval, draw_chunks, interval
+from gitrain.block_statistics import BlockStatistic
+from gitrain.evaluation.bootstrap import Interval
+from gitrain.evaluation.document import significant
+from gitrain.evaluation.estimates import Resampling
 from gitrain.metrics import Metric
-from gitrain.pipeline.params import EvaluationParams
 from gitrain.verdicts import Figure
 
-__all__ = ["Difference", "Holdout", "Measurement", "differences", "measure", "number", "rounded", "signed", "span"]
+__all__ = ["Difference", "Holdout", "Measurement", "differences", "measure", "number", "signed", "span"]
 
 Scores = NDArray[np.float64]
 
@@ -61,9 +63,9 @@ class Measurement:
     def figures(self) -> dict[str, Figure]:
         """The numbers of a verdict."""
         return {
-            "value": rounded(self.value),
-            "low": rounded(self.interval.low),
-            "high": rounded(self.interval.high),
+            "value": significant(self.value),
+            "low": significant(self.interval.low),
+            "high": significant(self.interval.high),
             "rows": self.rows,
             "units": self.units,
         }
@@ -89,73 +91,71 @@ class Difference:
         return self.challenger - self.champion
 
 
-def measure(metric: Metric, holdout: Holdout, scores: Scores, evaluation: EvaluationParams) -> Measurement:
+@dataclass(frozen=True)
+class _Paired:
+    """The difference of two statistics in every draw: what makes a day hard for both models cancels out."""
+
+    challenger: BlockStatistic
+    champion: BlockStatistic
+
+    def __call__(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
+        difference: NDArray[np.float64] = self.challenger(counts) - self.champion(counts)
+        return difference
+
+
+def measure(metric: Metric, holdout: Holdout, scores: Scores, resampling: Resampling) -> Measurement:
     """The metric, and its interval by a bootstrap over whole units.
 
     Args:
         metric: what is measured.
         holdout: the rows.
         scores: probabilities, shape (rows,).
-        evaluation: replicates, confidence and seed of the bootstrap.
+        resampling: how the interval is made.
     """
     if holdout.units == 0:
         return Measurement(value=math.nan, interval=_no_rows(), rows=0, units=0)
     statistic = metric.prepare(holdout.labels, scores, holdout.blocks)
-    draws = [statistic(counts) for counts in draw_chunks(holdout.units, evaluation.replicates, evaluation.seed)]
-    return Measurement(
-        value=metric.value(holdout.labels, scores),
-        interval=interval(np.concatenate(draws), evaluation.confidence, units=holdout.units),
-        rows=holdout.rows,
-        units=holdout.units,
-    )
+    (found,) = resampling.intervals([statistic], holdout.units)
+    return Measurement(value=_undrawn(statistic, holdout.units), interval=found, rows=holdout.rows, units=holdout.units)
 
 
 def differences(
-    metrics: Sequence[Metric], holdout: Holdout, challenger: Scores, champion: Scores, evaluation: EvaluationParams
+    metrics: Sequence[Metric], holdout: Holdout, challenger: Scores, champion: Scores, resampling: Resampling
 ) -> Mapping[str, Difference]:
     """What the challenger's metrics differ from the champion's by: a paired bootstrap over whole units.
 
-    Every draw takes the same units for both models, so that what makes a day hard for both cancels out. Its interval is
-    widened for few units (`gitrain.evaluation.bootstrap.interval`).
+    Every draw takes the same units for both models. The intervals are widened for few units
+    (`gitrain.evaluation.bootstrap.interval`).
 
     Args:
         metrics: what is compared, each once.
         holdout: the rows.
         challenger: probabilities, shape (rows,).
         champion: probabilities, shape (rows,).
-        evaluation: replicates, confidence and seed of the bootstrap.
+        resampling: how the intervals are made.
 
     Returns:
         The differences by the metric's name.
     """
     if holdout.units == 0:
-        return {
-            metric.name: Difference(challenger=math.nan, champion=math.nan, interval=_no_rows()) for metric in metrics
-        }
-    pairs = {
-        metric.name: (
+        nothing = Difference(challenger=math.nan, champion=math.nan, interval=_no_rows())
+        return {metric.name: nothing for metric in metrics}
+    pairs = [
+        _Paired(
             metric.prepare(holdout.labels, challenger, holdout.blocks),
             metric.prepare(holdout.labels, champion, holdout.blocks),
         )
         for metric in metrics
-    }
-    draws: dict[str, list[Scores]] = {name: [] for name in pairs}
-    for counts in draw_chunks(holdout.units, evaluation.replicates, evaluation.seed):
-        for name, (ours, theirs) in pairs.items():
-            draws[name].append(ours(counts) - theirs(counts))
+    ]
+    intervals = resampling.intervals(pairs, holdout.units)
     return {
         metric.name: Difference(
-            challenger=metric.value(holdout.labels, challenger),
-            champion=metric.value(holdout.labels, champion),
-            interval=interval(np.concatenate(draws[metric.name]), evaluation.confidence, units=holdout.units),
+            challenger=_undrawn(pair.challenger, holdout.units),
+            champion=_undrawn(pair.champion, holdout.units),
+            interval=found,
         )
-        for metric in metrics
+        for metric, pair, found in zip(metrics, pairs, intervals, strict=True)
     }
-
-
-def rounded(value: float | None) -> float | None:
-    """Six significant digits: what is beyond them differs between machines. None for what is no number."""
-    return None if value is None or not math.isfinite(value) else float(f"{value:.6g}")
 
 
 def number(value: float) -> str:
@@ -174,6 +174,11 @@ def span(found: Interval, *, sign: bool = False) -> str:
         return ""
     shown = signed if sign else number
     return f" [{shown(found.low)}, {shown(found.high)}]"
+
+
+def _undrawn(statistic: BlockStatistic, units: int) -> float:
+    """The metric of the rows as they are: every unit once."""
+    return float(statistic(np.ones((1, units)))[0])
 
 
 def _no_rows() -> Interval:

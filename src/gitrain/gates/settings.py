@@ -11,8 +11,10 @@ from gitrain.metrics import Metric
 from gitrain.pipeline.layout import PARAMS
 from gitrain.pipeline.params import GatesParams, Threshold
 
-__all__ = ["WIDEST_MARGIN", "HoldoutFacts", "check_settings", "gate_names"]
+__all__ = ["LEAST_CONFIDENCE", "WIDEST_MARGIN", "HoldoutFacts", "check_settings", "gate_names"]
 
+# With less, the champion gate would promote more than one in twenty models that are no better.
+LEAST_CONFIDENCE = 0.9
 # Of the way from no skill to a perfect score; a margin as wide as this keeps nothing.
 WIDEST_MARGIN = 0.1
 
@@ -63,6 +65,7 @@ def check_settings(
     metrics: Sequence[Metric],
     reported: Sequence[Metric] = (),
     slices: Mapping[str, int],
+    confidence: float,
     waivers: Waivers,
     facts: HoldoutFacts | None = None,
 ) -> dict[str, str]:
@@ -73,6 +76,7 @@ def check_settings(
         metrics: the project's metrics; each needs a threshold.
         reported: metrics that may be named, and need no threshold.
         slices: the project's slices and their least number of rows.
+        confidence: of the intervals.
         waivers: those that let a missing or trivial rule through.
         facts: of the holdout; without them what depends on labels is left unchecked.
 
@@ -89,7 +93,7 @@ def check_settings(
         *_thresholds(gates, metrics, known),
         *_slices(gates, slices, known, facts),
         *_leak_alarms(gates, known, facts),
-        *_champion(gates, known, facts),
+        *_champion(gates, known, facts, confidence),
     ):
         if problem.gate is not None and problem.gate in waivers.active:
             waived.setdefault(problem.gate, problem.what)
@@ -188,7 +192,9 @@ def _leak_alarms(gates: GatesParams, known: Mapping[str, Metric], facts: Holdout
             )
 
 
-def _champion(gates: GatesParams, known: Mapping[str, Metric], facts: HoldoutFacts | None) -> Iterator[_Problem]:
+def _champion(
+    gates: GatesParams, known: Mapping[str, Metric], facts: HoldoutFacts | None, confidence: float
+) -> Iterator[_Problem]:
     champion = gates.champion
     if champion is None:
         yield _Problem(
@@ -197,6 +203,13 @@ def _champion(gates: GatesParams, known: Mapping[str, Metric], facts: HoldoutFac
             fix=f"add it with the metric to improve, or a waiver for {CHAMPION!r}.",
         )
         return
+    if confidence < LEAST_CONFIDENCE:
+        yield _Problem(
+            gate=CHAMPION,
+            what=f"evaluation.confidence is {confidence:g}: the champion gate would promote "
+            f"{(1 - confidence) / 2:.0%} of the models that are no better",
+            fix=f"set it to {LEAST_CONFIDENCE:g} or more.",
+        )
     if champion.improve not in known:
         yield _unknown_metric("gates.champion.improve", champion.improve, known)
     for name, margin in champion.keep.items():

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gitrain.evaluation.estimates import Resampling
 from gitrain.gates.measurements import Holdout, measure, number, span
 from gitrain.gates.names import slice_gate
 from gitrain.metrics import Metric
-from gitrain.pipeline.params import EvaluationParams, SliceThreshold
+from gitrain.pipeline.params import SliceThreshold
 from gitrain.verdicts import Figure, Outcome, Verdict
 
 __all__ = ["LEAST_COVERAGE", "judge_slice"]
@@ -38,7 +39,7 @@ def judge_slice(
     *,
     min_rows: int,
     minimum_units: int,
-    evaluation: EvaluationParams,
+    resampling: Resampling,
 ) -> Verdict:
     """Whether the metric is on the right side of the bound in every group that has enough rows.
 
@@ -54,7 +55,7 @@ def judge_slice(
         groups: the group of each row; None is a group of its own.
         min_rows: groups with fewer rows are not judged.
         minimum_units: with fewer units in the whole holdout nothing is decided.
-        evaluation: replicates, confidence and seed of the worst group's interval.
+        resampling: how the worst group's interval is made.
 
     Returns:
         PASSED; FAILED with the groups beyond the bound, worst first; INCONCLUSIVE where no group could be judged, where
@@ -94,7 +95,7 @@ def judge_slice(
     if not judged:
         return _verdict(name, Outcome.INCONCLUSIVE, f"no group could be judged{beside}", figures)
     worst = judged[0]
-    measured = measure(metric, holdout.part(worst.mask), scores[worst.mask], evaluation)
+    measured = measure(metric, holdout.part(worst.mask), scores[worst.mask], resampling)
     figures |= {"group": worst.name} | measured.figures()
     bound = f"{threshold.side} {number(threshold.bound)}"
     if holdout.units < minimum_units:

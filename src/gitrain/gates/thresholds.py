@@ -2,7 +2,8 @@
 
 import math
 
-from gitrain.gates.measurements import Measurement, number, rounded, span
+from gitrain.evaluation.document import significant
+from gitrain.gates.measurements import Measurement, number, span
 from gitrain.gates.names import leak_alarm_gate, threshold_gate
 from gitrain.pipeline.params import Threshold
 from gitrain.verdicts import Figure, Outcome, Verdict
@@ -46,7 +47,7 @@ def judge_threshold(
     if low is not None and high is not None and threshold.admits(low) != threshold.admits(high):
         reason += "; the interval reaches over the bound, and the estimate decides"
     if base_rate_alone is not None and not math.isnan(base_rate_alone):
-        figures["base_rate_alone"] = rounded(base_rate_alone)
+        figures["base_rate_alone"] = significant(base_rate_alone)
         if threshold.admits(base_rate_alone):
             reason += f"; on these rows the base rate alone would pass it with {number(base_rate_alone)}"
     return Verdict(name=name, outcome=Outcome.PASSED if passed else Outcome.FAILED, reason=reason, figures=figures)
@@ -83,7 +84,7 @@ def judge_leak_alarm(metric: str, alarm: Threshold, measured: Measurement, *, mi
 
 
 def _figures(threshold: Threshold, measured: Measurement) -> dict[str, Figure]:
-    return {"value": rounded(measured.value), "side": threshold.side, "bound": threshold.bound} | measured.figures()
+    return {"value": significant(measured.value), "side": threshold.side, "bound": threshold.bound} | measured.figures()
 
 
 def _not_enough(metric: str, measured: Measurement, minimum_units: int) -> str | None:
