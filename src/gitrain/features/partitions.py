@@ -90,8 +90,14 @@ class Partitions:
             found[name] = pl.concat([self._part(history, batch) for batch in batches])
         return found
 
-    def raw(self, history: History, batch: str | None) -> pl.DataFrame:
-        """The rows of a history's table, with the columns that its features need."""
+    def tables(self, needed: Mapping[str, list[str | None]]) -> dict[str, pl.DataFrame]:
+        """For each history the rows of its table as they are, with the columns that its features need."""
+        return {
+            name: pl.concat([self._raw(self._features.history(name), batch) for batch in batches])
+            for name, batches in needed.items()
+        }
+
+    def _raw(self, history: History, batch: str | None) -> pl.DataFrame:
         path = partition(VALIDATED, history.table, batch)
         return self._workspace.read_table(path, history_columns(self._features, history))
 
@@ -99,7 +105,7 @@ class Partitions:
         if (history.name, batch) not in self._prepared:
             path = partition(VALIDATED, history.table, batch)
             try:
-                part = prepare_history(self._features, history, self.raw(history, batch))
+                part = prepare_history(self._features, history, self._raw(history, batch))
                 if batch is not None:
                     check_event_times(history, self._scheme, batch, _span(part[EVENT_TIME]) if part.height else None)
             except FeatureError as error:

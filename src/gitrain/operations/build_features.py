@@ -102,14 +102,12 @@ def feature_table(
 
 
 def _check_contract(project: Project, frame: pl.DataFrame, batch: str) -> None:
-    """Judge every feature, and whatever else of the table the contract names.
+    """Judge the columns that the contract names.
 
     Features have no quarantine: a row that could not be learned from or predicted is no row to leave out silently.
     """
     contract = project.feature_contract
-    judged = frame.select(
-        name for name in frame.columns if name in project.features.names or name in contract.schema.columns
-    )
+    judged = frame.select(name for name in frame.columns if name in contract.schema.columns)
     result = validate(judged, contract, table="features", batch=batch, scheme=project.batches)
     broken = [finding.message for finding in result.findings if finding.severity != "warn"]
     if broken:
