@@ -1,0 +1,1 @@
+"""Tracking: the record of a run, and the protocol of what keeps such records."""
