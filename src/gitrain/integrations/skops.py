@@ -21,17 +21,26 @@ from skops.io.exceptions import UntrustedTypesFoundException
 
 from gitrain.errors import ModelError
 from gitrain.integrations.skops_archive import normalised
+from gitrain.integrations.skops_trees import problem_of_trees
 from gitrain.training.estimators import Estimator
 
 __all__ = ["TRUSTED", "SkopsFormat"]
 
 TRUSTED = (
     "numpy.dtype",
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
     "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+    "sklearn.tree._tree.Tree",
+    "sklearn.utils._bunch.Bunch",
 )
-"""Types that are loaded beside those that skops trusts by itself (scikit-learn's public estimators, plain values)."""
+"""Types that are loaded beside those that skops trusts by itself (scikit-learn's public estimators, plain values).
+
+skops leaves the two kinds of trees out because their content can crash scikit-learn; here that content is checked
+(`gitrain.integrations.skops_trees`) before anybody predicts with it.
+"""
 
 _SCHEMA = "schema.json"
 _MEMBER = re.compile(r"[\w-]+\.(npy|npz|bin)")
@@ -105,8 +114,9 @@ class SkopsFormat:
                 f"{name} holds {type(estimator).__name__}, which is no classifier with probabilities",
                 fix="train an estimator with predict_proba.",
             )
-        for forest in _boosted_forests(estimator):
-            _check_forest(forest, name)
+        problem = problem_of_trees(estimator)
+        if problem is not None:
+            raise _damaged(name, problem)
         return estimator  # type: ignore[no-any-return]
 
     def _checked_schema(self, content: bytes, name: str) -> Mapping[str, Any]:
@@ -191,59 +201,6 @@ def _versions(schema: object) -> Iterator[str]:
             waiting.extend(node.values())
         elif isinstance(node, list):
             waiting.extend(node)
-
-
-def _boosted_forests(estimator: object) -> Iterator[Any]:
-    """The histogram gradient boosting models, wherever they are inside the estimator."""
-    waiting: list[Any] = [estimator]
-    seen: set[int] = set()
-    while waiting:
-        value = waiting.pop()
-        if id(value) in seen or isinstance(value, (str, bytes, int, float, type)):
-            continue
-        seen.add(id(value))
-        if isinstance(value, Mapping):
-            waiting.extend(value.values())
-        elif isinstance(value, (list, tuple, set)):
-            waiting.extend(value)
-        elif isinstance(value, np.ndarray):
-            waiting.extend(value.ravel().tolist() if value.dtype == object else [])
-        elif hasattr(value, "__dict__"):
-            if isinstance(vars(value).get("_predictors"), list):
-                yield value
-            waiting.extend(vars(value).values())
-
-
-def _check_forest(forest: Any, name: str) -> None:
-    """scikit-learn follows the indices in a tree without looking: a wrong one reads foreign memory or never ends."""
-    try:
-        features = int(forest.n_features_in_)
-        binned = forest._bin_mapper.is_categorical_
-        categorical = np.zeros(features, dtype=bool) if binned is None else np.asarray(binned, dtype=bool)
-        sound = len(categorical) == features and all(
-            _is_sound(tree, categorical) for iteration in forest._predictors for tree in iteration
-        )
-    except (AttributeError, IndexError, TypeError, ValueError) as error:
-        raise _damaged(name, f"a tree has a part missing: {_one_line(error)}") from error
-    if not sound:
-        raise _damaged(name, "a tree points outside itself")
-
-
-def _is_sound(tree: Any, categorical: np.ndarray[Any, np.dtype[np.bool_]]) -> bool:
-    nodes = tree.nodes
-    at = np.flatnonzero(nodes["is_leaf"] == 0)
-    splits = nodes[at]
-    # Children come after their parent, so every path ends.
-    children = np.stack([splits["left"], splits["right"]]).astype(np.int64)
-    by_feature = splits["feature_idx"].astype(np.int64)
-    if not (nodes.ndim == 1 and nodes.size and np.all(children > at) and np.all(children < nodes.size)):
-        return False
-    if not (np.all(by_feature >= 0) and np.all(by_feature < len(categorical))):
-        return False
-    by_category = splits["is_categorical"] != 0
-    bitsets = splits[by_category]["bitset_idx"].astype(np.int64)
-    known = min(len(tree.binned_left_cat_bitsets), len(tree.raw_left_cat_bitsets))
-    return bool(np.all(categorical[by_feature[by_category]]) and np.all(bitsets < known))
 
 
 def _damaged(name: str, why: str) -> ModelError:

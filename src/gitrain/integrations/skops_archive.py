@@ -6,9 +6,12 @@ import zipfile
 from collections import Counter
 from typing import Any
 
+import numpy as np
+
 __all__ = ["normalised"]
 
 _SCHEMA = "schema.json"
+_NPY = b"\x93NUMPY"
 # The earliest time that a zip can hold.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 # Whether two of these are one object or two is chance (interned strings, small integers) and makes no difference.
@@ -87,8 +90,23 @@ class _Rewriter:
 
     def _file(self, name: str) -> str:
         renamed = f"{len(self._files) + 1}.{name.rpartition('.')[2]}"
-        self._files.append((renamed, self._archive.read(name)))
+        self._files.append((renamed, _without_padding(self._archive.read(name))))
         return renamed
+
+
+def _without_padding(content: bytes) -> bytes:
+    """An array of records whose gaps are zero; the trees of scikit-learn have memory of the process in them."""
+    if not content.startswith(_NPY):
+        return content
+    array = np.load(io.BytesIO(content), allow_pickle=False)
+    if array.dtype.names is None:
+        return content
+    clean = np.zeros_like(array)
+    for field in array.dtype.names:
+        clean[field] = array[field]
+    buffer = io.BytesIO()
+    np.save(buffer, clean, allow_pickle=False)
+    return buffer.getvalue()
 
 
 def _identity(node: dict[str, Any]) -> int | None:
