@@ -27,6 +27,7 @@ class BrokenRule:
         text: what a good row keeps.
         warns: it warns only; the row stays.
         broken: true for the rows that break it, shape (rows,), without nulls.
+        of_schema: it is a check of the whole schema, which may read any column.
     """
 
     rule: str
@@ -34,6 +35,7 @@ class BrokenRule:
     text: str
     warns: bool
     broken: pl.Series
+    of_schema: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +151,14 @@ def _broken_check(
     broken = output.not_()
     _refuse_reading_other_rows(frame, broken, again, f"the check {describe(check)}")
     rule = check.registry_name or "check"
-    return BrokenRule(rule=rule, columns=columns, text=describe(check), warns=bool(check.raise_warning), broken=broken)
+    return BrokenRule(
+        rule=rule,
+        columns=columns,
+        text=describe(check),
+        warns=bool(check.raise_warning),
+        broken=broken,
+        of_schema=column is None,
+    )
 
 
 def _run(frame: pl.DataFrame, check: pa.Check, column: str | None) -> pl.Series | None:

@@ -155,8 +155,8 @@ def _with_reasons(frame: pl.DataFrame, rules: Iterable[BrokenRule], broken: pl.S
     reasons = []
     for rule in rules:
         parts: list[pl.Expr] = []
-        # A check of the whole schema reads every column: the row itself is beside the reason.
-        for number, name in enumerate(rule.columns if len(rule.columns) < frame.width else ()):
+        # A check of the whole schema may have read any column: the row itself is beside the reason.
+        for number, name in enumerate(() if rule.of_schema else rule.columns):
             parts += [pl.lit(f"{', ' if number else ''}{name} = "), _as_text(name, frame.schema[name])]
         parts.append(pl.lit(f" breaks {rule.text}" if parts else f"breaks {rule.text}"))
         reasons.append(pl.when(rule.broken.filter(broken)).then(pl.concat_str(parts)))
@@ -172,7 +172,7 @@ def _as_text(name: str, dtype: pl.DataType) -> pl.Expr:
 
 def _row_finding(frame: pl.DataFrame, contract: TableContract, rule: BrokenRule) -> Finding:
     count = int(rule.broken.sum())
-    named = ", ".join(rule.columns) if len(rule.columns) < frame.width else "the row"
+    named = "the row" if rule.of_schema else ", ".join(rule.columns)
     rows = "1 row breaks" if count == 1 else f"{count:,} rows break"
     key = contract.key if set(contract.key) <= set(frame.columns) else ()
     return Finding(
