@@ -106,4 +106,5 @@ def _invented(values: pl.Series, random: np.random.Generator) -> pl.Series:
         invented = (values + hours.cast(pl.Duration("us")) * 3_600_000_000).cast(dtype)
     else:
         return values
-    return pl.select(pl.when(pl.Series(random.random(count) < 0.5)).then(invented).otherwise(values)).to_series()
+    half = pl.Series(random.random(count) < 0.5)
+    return pl.select(pl.when(half).then(invented).otherwise(values).alias(values.name)).to_series()

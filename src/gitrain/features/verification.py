@@ -15,7 +15,7 @@ from gitrain.features.definitions import FeatureSet
 from gitrain.features.engine import compute_features, decision_times
 from gitrain.features.history import prepare_history
 from gitrain.features.scramble import Strength, scramble_future
-from gitrain.verdicts import Outcome, Verdict
+from gitrain.verdicts import Figure, Outcome, Verdict
 
 __all__ = ["Compute", "Sample", "verify_samples"]
 
@@ -26,6 +26,8 @@ BRUTE_FORCE = "features:brute-force"
 ROW_BY_ROW = "features:row-by-row"
 INCREMENTAL = "features:incremental"
 
+# From the wildest to the mildest.
+_STRENGTHS: tuple[Strength, ...] = get_args(Strength)
 # Where a batch is cut, as shares of its rows in the order of their decisions.
 _CUTS = ((0.15, 0.5), (0.5, 0.85))
 
@@ -87,6 +89,8 @@ class _Checks:
     scrambled: int = 0
     changed_later: int = 0
     cutoffs: int = 0
+    # The mildest way of scrambling that had to do, as a place in _STRENGTHS.
+    strength: int = 0
 
     def judge(self, sample: Sample, rows: int) -> None:
         histories = self._prepared(sample.tables)
@@ -148,9 +152,8 @@ class _Checks:
         # Rows of the future are the future too: some are left out, some stand twice.
         copies = np.where(early, 1, self.random.choice([0, 1, 2], size=len(early)))
         places = np.repeat(np.arange(len(early)), copies)
-        actual, count, problem = self._with_another_future(sample, places, cutoff)
+        actual, problem = self._with_another_future(sample, places, cutoff)
         self.cutoffs += 1
-        self.scrambled += count
         if actual is None:
             self.future.broken.append(f"with another future after {cutoff} batch {sample.batch} fails: {problem}")
             return
@@ -163,12 +166,11 @@ class _Checks:
 
     def _with_another_future(
         self, sample: Sample, places: "np.ndarray[Any, Any]", cutoff: datetime
-    ) -> tuple[pl.DataFrame | None, int, str]:
+    ) -> tuple[pl.DataFrame | None, str]:
         problem = ""
         entity = self.features.entity
-        count = 0
         # Expressions may refuse values that cannot be; then the future is made of ones that can.
-        for strength in get_args(Strength):
+        for place, strength in enumerate(_STRENGTHS):
             tables, count = {}, 0
             try:
                 for history in self.features.histories:
@@ -177,13 +179,22 @@ class _Checks:
                         history, sample.tables[history.name], cutoff, keep=keep, strength=strength, random=self.random
                     )
                     count += changed
-                return self._compute(sample.entities[places], self._prepared(tables)), count, ""
+                found = self._compute(sample.entities[places], self._prepared(tables))
             except (FeatureError, pl.exceptions.PolarsError) as error:
                 problem = error.what if isinstance(error, FeatureError) else " ".join(str(error).split())
-        return None, count, problem
+                continue
+            self.scrambled += count
+            self.strength = max(self.strength, place)
+            return found, ""
+        return None, problem
 
     def _future_verdict(self) -> Verdict:
-        figures = {"cut_offs": self.cutoffs, "scrambled_rows": self.scrambled, "changed_later": self.changed_later}
+        figures: dict[str, Figure] = {
+            "cut_offs": self.cutoffs,
+            "scrambled_rows": self.scrambled,
+            "scrambled_with": _STRENGTHS[self.strength],
+            "changed_later": self.changed_later,
+        }
         if not self.features.histories:
             return Verdict(name=FUTURE, outcome=Outcome.PASSED, reason=_NO_HISTORIES, figures=figures)
         if self.future.failed or self.changed_later:
