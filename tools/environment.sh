@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes .venv from requirements.lock: every package by its hash, gitrain itself editable.
-# Does nothing when .venv is what requirements.lock and pyproject.toml ask for; mends one that was left half done.
+# Does nothing when .venv is what requirements.lock and pyproject.toml ask for. One that was left half done is made anew:
+# a package that was cut short while it was copied looks installed to every installer.
 #
 #   PYTHON=...  the interpreter to use (3.11 to 3.13); by default the newest of these on PATH
 #   VENV=...    another folder than .venv
@@ -10,6 +11,19 @@ VENV=${VENV:-.venv}
 STAMP=$VENV/.complete
 
 say() { printf '%s\n' "$*" >&2; }
+
+# make puts $VENV/bin on PATH, and so does an activated environment: it is no interpreter to make itself from.
+if [ -d "$VENV/bin" ]; then
+    own=$(cd "$VENV/bin" && pwd)
+    kept=
+    IFS=:
+    for folder in $PATH; do
+        [ "$folder" = "$own" ] || kept=${kept:+$kept:}$folder
+    done
+    unset IFS
+    PATH=$kept
+    export PATH
+fi
 
 # A pyenv shim is on PATH and yet no interpreter, so each candidate is run.
 version_of() {
@@ -57,8 +71,8 @@ if [ -n "${PYTHON:-}" ]; then
 else
     same=yes
 fi
-if supported "$current" && [ "$same" = yes ]; then
-    if [ -f "$STAMP" ] && [ "$(cat "$STAMP")" = "$wanted" ]; then
+if supported "$current" && [ "$same" = yes ] && [ -f "$STAMP" ]; then
+    if [ "$(cat "$STAMP")" = "$wanted" ]; then
         exit 0
     fi
 else
@@ -69,14 +83,14 @@ else
 fi
 rm -f "$STAMP"
 
-# uv comes from the lock as well, by its hash. What an interrupted run left of it is not trusted.
+# uv comes from the lock as well, by its hash.
 pinned=$(awk '/^uv==/ { inside = 1 } inside { print } inside && !/\\$/ { exit }' requirements.lock)
 version=$(printf '%s' "$pinned" | sed -n '1s/^uv==\([^ ]*\).*/\1/p')
 if [ "$("$VENV/bin/uv" --version 2>/dev/null | cut -d' ' -f2)" != "$version" ]; then
     "$VENV/bin/python" -m pip --version >/dev/null 2>&1 || "$VENV/bin/python" -m ensurepip >/dev/null
     printf '%s\n' "$pinned" >"$VENV/uv.txt"
-    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps \
-        --only-binary :all: --require-hashes -r "$VENV/uv.txt"
+    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+        --require-hashes -r "$VENV/uv.txt"
     rm -f "$VENV/uv.txt"
 fi
 
