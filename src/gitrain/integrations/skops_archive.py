@@ -101,10 +101,10 @@ def _without_padding(content: bytes) -> bytes:
     array = np.load(io.BytesIO(content), allow_pickle=False)
     if array.dtype.names is None or not array.nbytes:
         return content
-    clean = np.zeros_like(array)
+    # `zeros_like` and `np.save` go field by field, and leave in the gaps what was in memory.
+    clean = np.zeros(array.shape, array.dtype, order="F" if np.isfortran(array) else "C")
     for field in array.dtype.names:
         clean[field] = array[field]
-    # Not by `np.save`: it copies records through a buffer of its own, gaps and all.
     return content[: -array.nbytes] + clean.tobytes("A")
 
 

@@ -171,12 +171,15 @@ class _Boosting:
         rows, seen = _prepare(self.columns, X, y, watched)
         self.classifier.set_params(**{self.limit: iterations})
         self.classifier.fit(rows, y)
+        if hasattr(getattr(self.classifier, "_bin_mapper", None), "n_threads"):
+            # The number of cores at the fit: nothing reads it again, and it alone would tell two machines apart.
+            self.classifier._bin_mapper.n_threads = 1
         if not watched:
             # An estimator with an early stop of its own may have ended before.
             yield Iterate(int(getattr(self.classifier, "n_iter_", iterations)), ())
             return
-        stages = zip(*(self.classifier.staged_predict_proba(matrix) for matrix in seen), strict=True)
-        for number, probabilities in enumerate(stages, start=1):
+        on_the_way = zip(*(self.classifier.staged_predict_proba(matrix) for matrix in seen), strict=True)
+        for number, probabilities in enumerate(on_the_way, start=1):
             yield Iterate(number, tuple(true_probabilities(each) for each in probabilities))
 
 
