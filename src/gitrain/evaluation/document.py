@@ -79,7 +79,7 @@ class SliceGroup(Section):
         units: the resampling units that they lie in.
         positives: those whose label is true.
         judged: whether there are enough rows; groups that are not judged have no intervals.
-        metrics: by name.
+        metrics: those that models are judged by, by name.
     """
 
     group: str | None

@@ -109,7 +109,7 @@ def evaluate(stage: Stage, model_format: ModelFormat) -> Evaluation:
         metrics=metric_estimates(rows, project.metrics, project.reported_metrics, resampling),
         slices={
             slice_.name: group_estimates(
-                rows, predictions[slice_column(slice_.name)], project.measured, resampling, min_rows=slice_.min_rows
+                rows, predictions[slice_column(slice_.name)], project.metrics, resampling, min_rows=slice_.min_rows
             )
             for slice_ in project.slices
         },

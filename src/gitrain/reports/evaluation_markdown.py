@@ -42,9 +42,9 @@ def render_evaluation(evaluation: Evaluation, *, groups: int = _GROUPS) -> str:
 
 def _summary(evaluation: Evaluation) -> str:
     unlabelled = f" ({evaluation.unlabelled:,} more have no label)" if evaluation.unlabelled else ""
-    several = "one unit" if evaluation.units == 1 else f"{evaluation.units:,} units"
+    units = f"{evaluation.units:,} resampling unit{'' if evaluation.units == 1 else 's'}"
     lines = [
-        f"**{evaluation.rows:,} rows** in {several} of resampling ({escape(evaluation.unit)}){unlabelled}; "
+        f"**{evaluation.rows:,} rows** in {units} (`{_code(evaluation.unit)}`){unlabelled}; "
         f"`{_code(evaluation.target)}` is true in **{evaluation.base_rate:.1%}** of them.",
         f"Estimator `{_code(evaluation.estimator)}`, model `{_short(evaluation.model_digest)}`.",
     ]
