@@ -1,6 +1,6 @@
 """A small project with a past: will a parcel be late? Parcels by month, tariffs in one table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,12 +13,14 @@ import polars as pl
 from gitrain.data.batches import Months
 from gitrain.data.contracts import TableContract
 from gitrain.data.tables import Table
+from gitrain.documents import parse
 from gitrain.features.definitions import AsOfFeatures, Entity, FeatureSet, History, RowFeature, WindowFeatures
 from gitrain.integrations.files import LocalMemo, LocalWorkspace
 from gitrain.metrics import ROC_AUC
 from gitrain.operations.stage import Stage
 from gitrain.pipeline.params import Params
 from gitrain.project import Project, Target
+from gitrain.training.estimators import Estimator, FeatureColumns
 
 MONTHS = ("2024-01", "2024-02", "2024-03", "2024-04", "2024-05")
 LATE = timedelta(hours=30)
@@ -96,6 +98,10 @@ class NoSource:
         raise AssertionError("features read validated tables, never a source")
 
 
+def no_estimator(parameters: Mapping[str, Any], columns: FeatureColumns, seed: int) -> Estimator:
+    raise AssertionError("features are not for training here")
+
+
 def contract(columns: Sequence[str], **options: Any) -> TableContract:
     """A contract that is only asked for its columns."""
     return TableContract(schema=pa.DataFrameSchema({name: pa.Column(pl.Float64) for name in columns}), **options)
@@ -124,7 +130,7 @@ def project(features: FeatureSet = FEATURES, **changes: Any) -> Project:
         feature_contract=contract(("weight",)),
         prediction_contract=contract(("score",)),
         target=Target(name="late", label=TAKING > LATE),
-        estimators={"none": lambda parameters, columns, seed: None},  # type: ignore[arg-type,return-value]
+        estimators={"none": no_estimator},
         metrics=(ROC_AUC,),
     )
     return replace(given, **changes)
@@ -179,11 +185,15 @@ class Shop:
     def stage(
         self, given: Project | None = None, *, first: str = MONTHS[0], through: str = MONTHS[2], code: str = "code"
     ) -> Stage:
-        data = {"from": first, "through": through}
-        params = Params.model_construct(data=Params.model_fields["data"].annotation.model_validate(data))  # type: ignore[union-attr]
+        written = {
+            "schema_version": 1,
+            "data": {"from": first, "through": through},
+            "training": {"estimator": "none"},
+            "estimators": {"none": {}},
+        }
         return Stage(
             project=given or project(),
-            params=params,
+            params=parse(Params, written, source="params.yaml"),
             workspace=self.workspace,
             memo=LocalMemo(folder=self.root / ".gitrain" / "memo", root=self.root),
             code=code,

@@ -1,5 +1,7 @@
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import polars as pl
 import pytest
@@ -10,10 +12,19 @@ from polars.testing import assert_frame_equal
 from gitrain.errors import FeatureError
 from gitrain.features.brute_force import brute_force
 from gitrain.features.comparison import Comparison
-from gitrain.features.definitions import AsOfFeatures, Entity, FeatureSet, History, RowFeature, WindowFeatures
+from gitrain.features.definitions import (
+    Aggregation,
+    AsOfFeatures,
+    Entity,
+    FeatureSet,
+    History,
+    RowFeature,
+    WindowFeatures,
+)
 from gitrain.features.engine import compute_features
 from gitrain.features.history import prepare_history
 
+Row = Mapping[str, Any]
 START = datetime(2024, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 TIME = pl.Datetime("us", "UTC")
@@ -28,7 +39,7 @@ PAST = History(
 )
 
 
-def windows(prefix, aggregation, value, by):
+def windows(prefix: str, aggregation: Aggregation, value: pl.Expr, by: Mapping[str, str]) -> WindowFeatures:
     return WindowFeatures(
         prefix=prefix,
         history="past",
@@ -84,7 +95,7 @@ ROW = st.fixed_dictionaries(
 )
 
 
-def events(rows):
+def events(rows: Sequence[Row]) -> pl.DataFrame:
     values = [
         {
             **row,
@@ -93,7 +104,7 @@ def events(rows):
         }
         for row in rows
     ]
-    schema = {
+    schema: dict[str, Any] = {
         "event": TIME,
         "known": TIME,
         "team": pl.String,
@@ -107,12 +118,12 @@ def events(rows):
     return pl.DataFrame([{name: row[name] for name in schema} for row in values], schema=schema)
 
 
-def entities(rows):
-    schema = {"group": pl.String, "lane": pl.Int32, "at": TIME}
+def entities(rows: Sequence[Row]) -> pl.DataFrame:
+    schema: dict[str, Any] = {"group": pl.String, "lane": pl.Int32, "at": TIME}
     return pl.DataFrame([{**row, "at": START + row["at"] * HOUR} for row in rows], schema=schema)
 
 
-def computed(rows, *parts, features=FEATURES):
+def computed(rows: pl.DataFrame, *parts: pl.DataFrame, features: FeatureSet = FEATURES) -> pl.DataFrame:
     prepared = pl.concat([prepare_history(features, PAST, part) for part in parts])
     return compute_features(features, rows, {"past": prepared})
 
@@ -166,18 +177,18 @@ def test_history_that_is_too_old_changes_nothing(row_values, event_values):
         ),
     )
     rows, past = entities(row_values), events(event_values)
-    oldest = rows["at"].min() - 3 * HOUR
+    oldest = min(rows["at"]) - 3 * HOUR
     needed = past.filter((pl.col("known") >= oldest).fill_null(False))
     assert_frame_equal(
         computed(rows, past, features=features), computed(rows, needed, features=features), check_exact=True
     )
 
 
-def one(name, at, *event_values, features=FEATURES):
+def one(name: str, at: int, *event_values: Row, features: FeatureSet = FEATURES) -> Any:
     return computed(entities([{"group": "a", "lane": 0, "at": at}]), events(event_values), features=features)[name][0]
 
 
-def event(hour, delay=0, **values):
+def event(hour: int, delay: int = 0, **values: Any) -> Row:
     given_values = {"team": "a", "lane": 0, "counts": True, "number": 1.0, "whole": 1, "flag": True, "text": "x"}
     return {"event": hour, "delay": delay, **given_values, **values}
 

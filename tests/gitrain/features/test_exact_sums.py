@@ -1,4 +1,5 @@
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -12,7 +13,7 @@ from gitrain.features.exact_sums import range_sums
 FLOATS = st.lists(st.none() | st.floats(allow_nan=False, allow_infinity=False), max_size=12)
 
 
-def total(values, start, stop):
+def total(values: Sequence[float | None], start: int, stop: int) -> float:
     series = pl.Series(values, dtype=pl.Float64)
     return float(range_sums(series).between(np.array([start]), np.array([stop]))[0])
 

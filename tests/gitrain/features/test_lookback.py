@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -6,19 +7,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.gitrain.features.parcels import ARRIVALS, FEATURES
 
-from gitrain.data.batches import Months, Numbered
+from gitrain.data.batches import BatchScheme, Months, Numbered
 from gitrain.errors import FeatureError
 from gitrain.features.lookback import batches_to_read, check_event_times
 
 MONTHS = [f"2024-{month:02}" for month in range(1, 13)]
 
 
-def at(month, day, hour=0):
+def at(month: int, day: int, hour: int = 0) -> datetime:
     return datetime(2024, month, day, hour, tzinfo=UTC)
 
 
-def needed(first, last, batches=MONTHS[:6], scheme=Months()):  # noqa: B008  (a frozen value)
-    return batches_to_read(FEATURES, ARRIVALS, scheme, batches, (first, last))
+def needed(
+    first: datetime, last: datetime, batches: Sequence[str] = MONTHS[:6], scheme: BatchScheme | None = None
+) -> list[str]:
+    return batches_to_read(FEATURES, ARRIVALS, scheme or Months(), batches, (first, last))
 
 
 def test_the_longest_window_the_delay_and_a_day_are_looked_back():

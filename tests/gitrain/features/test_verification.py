@@ -1,5 +1,7 @@
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -7,12 +9,12 @@ import pytest
 from tests.gitrain.features.parcels import ARRIVALS, FEATURES, TARIFFS, parcels, tariffs
 
 from gitrain.features.comparison import Comparison
-from gitrain.features.definitions import AsOfFeatures, RowFeature, WindowFeatures
+from gitrain.features.definitions import AsOfFeatures, FeatureSet, RowFeature, WindowFeatures
 from gitrain.features.engine import compute_features
 from gitrain.features.history import EVENT_TIME, KNOWN_AT
 from gitrain.features.scramble import scramble_future
-from gitrain.features.verification import Sample, verify_samples
-from gitrain.verdicts import Outcome
+from gitrain.features.verification import Compute, Sample, verify_samples
+from gitrain.verdicts import Outcome, Verdict
 
 FUTURE, BRUTE_FORCE, ROW_BY_ROW, INCREMENTAL = (
     "features:future-scrambled",
@@ -23,7 +25,7 @@ FUTURE, BRUTE_FORCE, ROW_BY_ROW, INCREMENTAL = (
 HOUR = timedelta(hours=1)
 
 
-def sample(features=FEATURES, look_back=("2024-01",), rows=120):
+def sample(features: FeatureSet = FEATURES, look_back: Sequence[str] = ("2024-01",), rows: int = 120) -> Sample:
     past = [parcels(month, rows) for month in look_back]
     here, after = parcels("2024-02", rows), parcels("2024-03", rows)
     tables = {"arrivals": pl.concat([*past, here]), "tariffs": tariffs()}
@@ -37,24 +39,26 @@ def sample(features=FEATURES, look_back=("2024-01",), rows=120):
     )
 
 
-def outcomes(features=FEATURES, compute=compute_features, given=None):
+def outcomes(
+    features: FeatureSet = FEATURES, compute: Compute = compute_features, given: Sample | None = None
+) -> dict[str, Verdict]:
     verdicts = verify_samples(features, [given or sample(features)], rows=25, seed=1, compute=compute)
     return {verdict.name: verdict for verdict in verdicts}
 
 
-def failed(*arguments, **options):
+def failed(*arguments: Any, **options: Any) -> set[str]:
     return {name for name, verdict in outcomes(*arguments, **options).items() if verdict.outcome is Outcome.FAILED}
 
 
-def with_row_feature(expression):
+def with_row_feature(expression: pl.Expr) -> FeatureSet:
     return replace(FEATURES, features=(*FEATURES.features, RowFeature(name="seeded", expression=expression)))
 
 
-def with_arrivals(**changes):
+def with_arrivals(**changes: Any) -> FeatureSet:
     return replace(FEATURES, histories=(replace(ARRIVALS, **changes), TARIFFS))
 
 
-def with_value(value):
+def with_value(value: pl.Expr) -> FeatureSet:
     seeded = WindowFeatures(
         prefix="seeded",
         history="arrivals",
@@ -71,7 +75,7 @@ def test_an_honest_project_passes_with_figures():
     assert {name: verdict.outcome for name, verdict in found.items()} == dict.fromkeys(
         (FUTURE, BRUTE_FORCE, ROW_BY_ROW, INCREMENTAL), Outcome.PASSED
     )
-    future = found[FUTURE].figures
+    future: Any = found[FUTURE].figures
     assert future["cut_offs"] == 2
     assert future["scrambled_rows"] > 50
     assert future["scrambled_with"] == "invented"
@@ -155,8 +159,9 @@ def test_an_outcome_that_is_declared_known_too_early_cannot_be_found():
 
 def test_a_failure_names_the_worst_feature_and_a_row():
     verdict = outcomes(with_row_feature(pl.col("weight").mean()))[ROW_BY_ROW]
-    assert verdict.figures["worst_feature"] == "seeded"
-    assert verdict.figures["worst_mismatches"] == verdict.figures["mismatches"] > 100
+    figures: Any = verdict.figures
+    assert figures["worst_feature"] == "seeded"
+    assert figures["worst_mismatches"] == figures["mismatches"] > 100
     assert "seeded" in verdict.reason
     assert "parcel=2024-02-" in verdict.reason
 
@@ -238,8 +243,8 @@ def test_scrambling_leaves_what_is_known_alone():
         future = found.filter((pl.col("arrived") > cutoff).fill_null(True))
         assert 0.5 * count < future.height < 1.5 * count
         delay = (future["arrived"] - future["sent"]).drop_nulls()
-        assert delay.max() <= ARRIVALS.max_delay
-        assert delay.min() >= timedelta(0)
+        assert max(delay) <= ARRIVALS.max_delay
+        assert min(delay) >= timedelta(0)
         originals = set(rows.filter((pl.col("arrived") > cutoff).fill_null(True)).rows())
         changed = [row for row in future.rows() if row not in originals]
         assert (len(changed) > 0.8 * future.height) is (strength != "rows")

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pandera.polars as pa
 import polars as pl
@@ -14,7 +15,7 @@ from gitrain.features.definitions import RowFeature
 from gitrain.features.engine import compute_features
 from gitrain.features.history import history_columns, prepare_history
 from gitrain.operations.build_features import build_features
-from gitrain.project import Target
+from gitrain.project import Project, Target
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def built(tmp_path) -> Shop:
     return made
 
 
-def with_feature(name, expression, **changes):
+def with_feature(name: str, expression: pl.Expr, **changes: Any) -> Project:
     features = replace(FEATURES, features=(*FEATURES.features, RowFeature(name=name, expression=expression)))
     return project(replace(features, **changes))
 
@@ -213,8 +214,8 @@ def test_decisions_long_before_the_batch_look_back_from_the_decision(tmp_path):
         decision = march["decision_time"][place]
         known = raw.filter((pl.col("arrived") <= decision) & (pl.col("arrived") > decision - timedelta(days=1)))
         assert march["arrivals_1d"][place] == known.height
-    assert march["arrivals_1d"].max() > 0
-    assert march["decision_time"].min() < datetime(2024, 2, 1, tzinfo=UTC)
+    assert max(march["arrivals_1d"]) > 0
+    assert min(march["decision_time"]) < datetime(2024, 2, 1, tzinfo=UTC)
 
 
 def test_a_batch_without_rows_has_columns(tmp_path):
