@@ -8,12 +8,14 @@ from pathlib import Path
 
 import gitrain
 from gitrain.documents import parse_yaml
+from gitrain.integrations.batch_file import read_batch_file
 from gitrain.integrations.dvc import DvcCache
 from gitrain.integrations.files import LocalMemo, LocalWorkspace, replacing, scratch_folder
 from gitrain.integrations.git import GitRepository
 from gitrain.integrations.process import LocalShell
 from gitrain.integrations.yaml_file import YamlFile
 from gitrain.lineage import digest_of_file, digest_of_files, digest_of_value
+from gitrain.operations.record_run import RecordStore
 from gitrain.operations.stage import Stage
 from gitrain.pipeline.layout import MEMO, PARAMS, REQUIREMENTS
 from gitrain.pipeline.params import Params
@@ -29,9 +31,11 @@ __all__ = [
     "open_model_format",
     "open_params_file",
     "open_repository",
+    "open_run_store",
     "open_shell",
     "open_stage",
     "open_workspace",
+    "read_batch_file",
     "write_report",
 ]
 
@@ -103,6 +107,14 @@ def open_git(root: Path) -> GitRepository:
 def open_artifact_cache(root: Path) -> DvcCache:
     """DVC's cache, and behind it the remote."""
     return DvcCache(root)
+
+
+def open_run_store(settings: Settings) -> RecordStore:
+    """Where runs and models are recorded."""
+    # MLflow takes more than a second to import, and only these commands need it.
+    from gitrain.integrations.mlflow import MlflowRunStore
+
+    return MlflowRunStore(uri=settings.repository.tracking_uri, root=settings.root)
 
 
 def open_shell(folder: Path) -> LocalShell:

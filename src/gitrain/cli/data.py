@@ -11,7 +11,7 @@ from gitrain.operations.ingest import ingest as ingest_batches
 from gitrain.operations.validate_batch import validate_batch
 from gitrain.operations.validate_data import validate_data
 from gitrain.reports.validation_markdown import render_validation
-from gitrain.wiring import open_batch_file, open_params_file, open_repository, open_stage
+from gitrain.wiring import open_params_file, open_repository, open_stage, read_batch_file
 
 __all__ = ["advance", "ingest", "validate"]
 
@@ -32,8 +32,7 @@ def validate(arguments: argparse.Namespace) -> int:
             report = validate_data(stage)
     else:
         project = open_repository(arguments.directory).project
-        table = arguments.table or project.features.entity.table
-        report = validate_batch(project, table, Path(arguments.batch), arguments.name, read=open_batch_file())
+        report = validate_batch(project, arguments.table, Path(arguments.batch), arguments.name, read=read_batch_file)
     return _show(report, as_json=arguments.json)
 
 
