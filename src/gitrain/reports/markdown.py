@@ -8,7 +8,7 @@ __all__ = ["escape", "format_figure", "table"]
 _LONGEST = 120
 # Underscores inside words and hyphens, pluses and dots inside lines mean nothing to Markdown: they stay readable.
 _SPECIAL = re.compile(r"([\\`*\[\]<>#|~&$]|(?<!\w)_|_(?!\w)|^[-+=])")
-_NUMBERED = re.compile(r"^(\d{1,9})([.)])")
+_NUMBERED = re.compile(r"^(\d{1,9})([.)])(?=\s|$)")
 _HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")
 
 
