@@ -125,7 +125,7 @@ def _measures(batch: BatchFrame, contract: TableContract) -> list[pl.Expr]:
     measures = [pl.len().alias(_ROWS)]
     if batch.batch_of is not None:
         measures.append(batch.batch_of.ne_missing(batch.batch).sum().alias("foreign"))
-    when = contract.event_time_expression()
+    when = contract.event_time_expression
     if when is not None and batch.bounds is not None and set(when.meta.root_names()) <= usable:
         measures += [(when >= batch.bounds[1]).sum().alias("future"), when.max().alias("newest")]
     measures += [pl.col(name).mean().alias(f"mean:{name}") for name in contract.typical if name in usable]
@@ -196,7 +196,7 @@ def _foreign_rows(batch: BatchFrame, count: int) -> Finding:
 
 
 def _times(batch: BatchFrame, contract: TableContract, figures: Mapping[str, Any]) -> Iterator[Finding]:
-    when = contract.event_time_expression()
+    when = contract.event_time_expression
     if "newest" not in figures or when is None or batch.bounds is None:
         return
     columns = tuple(dict.fromkeys(when.meta.root_names()))

@@ -4,6 +4,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import cached_property
 
 import pandera.polars as pa
 import polars as pl
@@ -99,11 +100,13 @@ class TableContract:
         self._check_bounds()
         self._check_event_time()
 
-    @property
+    # Worked out once a contract: a batch of some thousand rows is judged in little more time than these take.
+    @cached_property
     def dtypes(self) -> pl.Schema:
         """The Polars type of every column, in the schema's order."""
         return self._empty.schema
 
+    @cached_property
     def event_time_expression(self) -> pl.Expr | None:
         """The wall clock that the batch's bounds are compared with, a Datetime without a zone; None without a rule."""
         if self.event_time is None:
@@ -117,7 +120,7 @@ class TableContract:
         """The contract without the rules that need to know which batch the rows are."""
         return replace(self, event_time=None, max_age=None)
 
-    @property
+    @cached_property
     def _empty(self) -> pl.DataFrame:
         return pl.DataFrame(schema={name: column.dtype.type for name, column in self.schema.columns.items()})
 

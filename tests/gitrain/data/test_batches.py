@@ -1,10 +1,11 @@
 from datetime import datetime
 
 import pytest
-from gitrain.data.batches import Months, Numbered, batches_between
-from gitrain.errors import SettingsError
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gitrain.data.batches import Months, Numbered, batches_between
+from gitrain.errors import SettingsError
 
 MONTHS = st.builds(lambda year, month: f"{year:04d}-{month:02d}", st.integers(1, 9000), st.integers(1, 12))
 

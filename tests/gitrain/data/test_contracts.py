@@ -90,7 +90,7 @@ def test_a_contract_that_fits_is_taken():
     ],
 )
 def test_event_time_is_a_wall_clock_without_a_zone(event_time, expected):
-    expression = TableContract(schema=SCHEMA, event_time=event_time).event_time_expression()
+    expression = TableContract(schema=SCHEMA, event_time=event_time).event_time_expression
     assert expression is not None
     frame = pl.DataFrame({"at": ["2024-03-01T03:00:00Z"], "day": ["2024-03-01"]}).select(
         pl.col("at").str.to_datetime(time_zone="UTC"), pl.col("day").str.to_date()
