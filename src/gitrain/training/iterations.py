@@ -243,11 +243,15 @@ class _Optimiser:
         watched: Sequence[Any],
     ) -> Iterator[Iterate]:
         rows, seen = _prepare(self.columns, X, y, watched)
+        last = 0
         for limit in _ladder(iterations) if watched else [iterations]:
             self.converged = self._fit(rows, y, limit)
-            taken = int(np.max(getattr(self.classifier, "n_iter_", limit)))
-            probabilities = tuple(true_probabilities(self.classifier.predict_proba(matrix)) for matrix in seen)
-            yield Iterate(max(taken, 1), probabilities)
+            taken = max(int(np.max(getattr(self.classifier, "n_iter_", limit))), 1)
+            # One that meets its tolerance at the very step of its limit learns of it with the next limit only.
+            if taken > last:
+                probabilities = tuple(true_probabilities(self.classifier.predict_proba(matrix)) for matrix in seen)
+                yield Iterate(taken, probabilities)
+                last = taken
             if self.converged:
                 return
 

@@ -53,7 +53,7 @@ def check_matrix(matrix: pl.DataFrame, labels: NDArray[np.int8], *, columns: Fea
         matrix: what `feature_matrix` gave.
         labels: 0 or 1, shape (rows,).
         columns: the columns of the matrix.
-        part: which rows these are, for messages.
+        part: which rows these are, in the plural, for messages.
 
     Raises:
         TrainingError: NaN or infinity, a column that is null in every row, or labels of one class only.
@@ -61,7 +61,7 @@ def check_matrix(matrix: pl.DataFrame, labels: NDArray[np.int8], *, columns: Fea
     if not labels.size or labels.min() == labels.max():
         only = "no rows" if not labels.size else f"only the label {'true' if labels[0] else 'false'}"
         raise TrainingError(
-            f"{part} hold{'' if part.endswith('rows') else 's'} {only}",
+            f"{part} hold {only}",
             fix="widen the window (data.from, training.window), or correct the target's label.",
         )
     counts = matrix.select(
