@@ -1,4 +1,10 @@
-"""What is known of a flight two hours before its scheduled departure: its schedule, the weather, how others fared."""
+"""What is known of a flight two hours before its scheduled departure: its schedule, the weather, how others fared.
+
+How others fared is asked in two ways. *Late* is the target itself, known when a flight has arrived: exact, and hours
+old. *Overdue* is known at a fixed moment whatever happens next: 15 minutes after its scheduled time a flight has left,
+or landed, or it has not. Nothing waits for the flights that are still stuck, so a storm shows at once; a cancelled
+flight is overdue, for its cancellation is not recorded before.
+"""
 
 from datetime import timedelta
 
@@ -12,53 +18,68 @@ KEY = ("date", "carrier", "flight", "origin")
 UNIT = "day"
 
 _BEFORE_DEPARTURE = timedelta(hours=2)
-# The contract lets flights leave up to an hour early: what becomes of a flight is not known before that.
-_EARLIEST_DEPARTURE = pl.col("sched_dep") - timedelta(hours=1)
-# The contract's bounds of planned minutes and delays add up to less; with 14 days of window it makes 17 of look-back.
-_MAX_DELAY = timedelta(days=3)
 
-_HOURS_3 = {"3h": timedelta(hours=3)}
-_DAY = {"24h": timedelta(hours=24)}
-_WEEK = {"7d": timedelta(days=7)}
-_FORTNIGHT = {"14d": timedelta(days=14)}
+_SCHED_DEP = pl.col("sched_dep")
+_SCHED_ARR = _SCHED_DEP + pl.duration(minutes=pl.col("planned_minutes"))
+_QUARTER, _HOUR = timedelta(minutes=15), timedelta(hours=1)
 
-# A few flights are delayed by most of a day: beyond four hours more says nothing more of the next flight.
-_DEPARTURE_DELAY = pl.col("dep_delay").clip(-15, 240)
-_LATE = pl.col("arr_delay") >= 15
-_CANCELLED = pl.col("dep_time").is_null()
+# More than the contract's bounds of planned minutes and delays add up to.
+_OUTCOME_WITHIN = timedelta(days=3)
+_PLANNED_WITHIN = timedelta(days=1)
 
 _FLIGHT = Entity(
     table="flights",
     key=KEY,
     # tailnum is not among them: it is recorded after aircraft were swapped, and null only for cancelled flights.
     known_in_advance=(*KEY, "dest", "distance", "sched_dep", "sched_dep_local", "planned_minutes"),
-    decision_time=pl.col("sched_dep") - _BEFORE_DEPARTURE,
+    decision_time=_SCHED_DEP - _BEFORE_DEPARTURE,
     unit=(UNIT, pl.col("date")),
 )
 
 _HISTORIES = (
     History(
-        name="departures",
-        table="flights",
-        known_at=pl.col("departure_known_at"),
-        event_time=_EARLIEST_DEPARTURE,
-        max_delay=_MAX_DELAY,
-    ),
-    History(
         name="arrivals",
         table="flights",
         known_at=pl.col("outcome_known_at"),
-        event_time=_EARLIEST_DEPARTURE,
-        max_delay=_MAX_DELAY,
+        # The contract lets flights leave up to an hour early: nothing becomes of a flight before that.
+        event_time=_SCHED_DEP - _HOUR,
+        max_delay=_OUTCOME_WITHIN,
+    ),
+    History(
+        name="departures_due",
+        table="flights",
+        known_at=_SCHED_DEP + _QUARTER,
+        event_time=_SCHED_DEP,
+        max_delay=_PLANNED_WITHIN,
+    ),
+    History(
+        name="departures_long_due",
+        table="flights",
+        known_at=_SCHED_DEP + _HOUR,
+        event_time=_SCHED_DEP,
+        max_delay=_PLANNED_WITHIN,
+    ),
+    History(
+        name="arrivals_due",
+        table="flights",
+        known_at=_SCHED_ARR + _QUARTER,
+        event_time=_SCHED_DEP,
+        max_delay=_PLANNED_WITHIN,
     ),
     History(
         name="weather",
         table="weather",
         known_at=pl.col("known_at"),
         event_time=pl.col("hour"),
-        max_delay=timedelta(hours=1),
+        max_delay=_HOUR,
     ),
 )
+
+# Each of these is decided at the `known_at` of its history: what is null by then has not happened.
+_LATE = pl.col("arr_delay") >= 15
+_NOT_LEFT = (pl.col("dep_delay") > 15).fill_null(True)
+_NOT_LEFT_IN_AN_HOUR = (pl.col("dep_delay") > 60).fill_null(True)
+_NOT_LANDED = (pl.col("arr_delay") > 15).fill_null(True)
 
 _SCHEDULE = (
     # No month: one year of data cannot tell a season from what else happened then.
@@ -71,33 +92,34 @@ _SCHEDULE = (
     *(RowFeature(name=name, expression=pl.col(name)) for name in ("distance", "planned_minutes")),
 )
 
+_MEASUREMENTS = ("temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib")
+
 _WEATHER = AsOfFeatures(
     history="weather",
     by={"origin": "origin"},
-    columns={name: name for name in ("temp", "dewp", "humid", "wind_speed", "precip", "pressure", "visib")},
+    columns={name: name for name in _MEASUREMENTS},
     max_age=timedelta(hours=6),
 )
 
 
-def _share_late(prefix: str, by: tuple[str, ...], windows: dict[str, timedelta]) -> WindowFeatures:
-    return WindowFeatures(
-        prefix=f"late_{prefix}",
-        history="arrivals",
-        by={column: column for column in by},
-        value=_LATE,
-        aggregation="mean",
-        windows=windows,
-    )
+_WINDOWS = {
+    "1h": timedelta(hours=1),
+    "3h": timedelta(hours=3),
+    "24h": timedelta(hours=24),
+    "7d": timedelta(days=7),
+    "14d": timedelta(days=14),
+}
 
 
-def _departure_delay(prefix: str, by: tuple[str, ...], windows: dict[str, timedelta]) -> WindowFeatures:
+def _share(prefix: str, history: str, value: pl.Expr, by: tuple[str, ...], *windows: str) -> WindowFeatures:
+    """The share of flights with `value`, among those that have the columns `by` in common, in each window."""
     return WindowFeatures(
-        prefix=f"dep_delay_{prefix}",
-        history="departures",
+        prefix=prefix,
+        history=history,
         by={column: column for column in by},
-        value=_DEPARTURE_DELAY,
+        value=value,
         aggregation="mean",
-        windows=windows,
+        windows={window: _WINDOWS[window] for window in windows},
     )
 
 
@@ -106,19 +128,21 @@ FEATURES = FeatureSet(
     features=(
         *_SCHEDULE,
         _WEATHER,
-        _share_late("origin", ("origin",), _HOURS_3 | _DAY | _WEEK),
-        _share_late("carrier", ("carrier",), _HOURS_3 | _DAY | _FORTNIGHT),
-        _share_late("route", ("origin", "dest"), _WEEK | _FORTNIGHT),
-        _departure_delay("origin", ("origin",), _HOURS_3 | _DAY),
-        _departure_delay("carrier_origin", ("carrier", "origin"), _HOURS_3 | _DAY),
-        WindowFeatures(
-            prefix="cancelled_origin",
-            history="departures",
-            by={"origin": "origin"},
-            value=_CANCELLED,
-            aggregation="mean",
-            windows=_DAY,
-        ),
+        _share("late_origin", "arrivals", _LATE, ("origin",), "7d"),
+        _share("late_carrier", "arrivals", _LATE, ("carrier",), "14d"),
+        _share("late_route", "arrivals", _LATE, ("origin", "dest"), "14d"),
+        _share("late_carrier_origin", "arrivals", _LATE, ("carrier", "origin"), "14d"),
+        _share("late_carrier_dest", "arrivals", _LATE, ("carrier", "dest"), "14d"),
+        _share("not_left", "departures_due", _NOT_LEFT, (), "1h"),
+        _share("not_left_origin", "departures_due", _NOT_LEFT, ("origin",), "1h", "3h"),
+        _share("not_left_dest", "departures_due", _NOT_LEFT, ("dest",), "3h"),
+        _share("not_left_carrier", "departures_due", _NOT_LEFT, ("carrier",), "3h"),
+        _share("not_left_carrier_origin", "departures_due", _NOT_LEFT, ("carrier", "origin"), "3h"),
+        _share("not_left_in_an_hour_origin", "departures_long_due", _NOT_LEFT_IN_AN_HOUR, ("origin",), "3h"),
+        _share("not_left_in_an_hour_dest", "departures_long_due", _NOT_LEFT_IN_AN_HOUR, ("dest",), "3h"),
+        _share("not_landed_origin", "arrivals_due", _NOT_LANDED, ("origin",), "3h", "24h"),
+        _share("not_landed_dest", "arrivals_due", _NOT_LANDED, ("dest",), "3h", "24h"),
+        _share("not_landed_carrier", "arrivals_due", _NOT_LANDED, ("carrier",), "24h"),
     ),
     categorical=("carrier", "origin", "dest"),
     histories=_HISTORIES,

@@ -9,8 +9,6 @@ What is derived here, so that the data contract judges it:
 * ``planned_minutes``: from the scheduled departure to the scheduled arrival. The file gives the arrival as HHMM on the
   clocks of the destination: it is the first such moment after the departure. Null where the destination's time zone is
   unknown, or where its clocks skip that time: the contract turns such a row away.
-* ``departure_known_at``: when `dep_delay` is known: the actual departure. Cancellation times are not recorded: a
-  cancelled flight counts as known at its scheduled departure.
 * ``outcome_known_at``: when `arr_delay` is known: the actual arrival, which is the scheduled one plus `arr_delay`. A
   cancelled flight again counts at its scheduled departure. Of a diverted flight, which has no `arr_delay`, it is known
   when it fails to arrive: its scheduled arrival, put off by the delay of its departure.
@@ -218,7 +216,6 @@ def _derive_flights(published: pl.DataFrame, airports: pl.DataFrame) -> pl.DataF
         flights.with_columns(
             sched_dep_local=_local(pl.col("sched_dep")),
             planned_minutes=(pl.col("sched_arr") - pl.col("sched_dep")).dt.total_minutes().cast(pl.Int32),
-            departure_known_at=pl.col("sched_dep") + _minutes(pl.col("dep_delay").fill_null(0)),
             outcome_known_at=pl.when(completed)
             .then(pl.col("sched_arr") + _minutes(pl.col("arr_delay")))
             .when(departed)
@@ -229,7 +226,7 @@ def _derive_flights(published: pl.DataFrame, airports: pl.DataFrame) -> pl.DataF
             *("date", "carrier", "flight", "origin", "dest", "tailnum", "distance"),
             *("sched_dep_time", "sched_arr_time", "sched_dep", "sched_dep_local", "planned_minutes"),
             *("dep_time", "dep_delay", "arr_time", "arr_delay", "air_time"),
-            *("departure_known_at", "outcome_known_at"),
+            "outcome_known_at",
         )
         .sort("sched_dep", "carrier", "flight", "origin")
     )
