@@ -112,7 +112,7 @@ def judge_slice(
         )
         more = f" and {len(failing) - _SHOWN} more" if len(failing) > _SHOWN else ""
         outcome = Outcome.FAILED
-        reason = f"{metric.name} is beyond {bound} in {len(failing)} of {len(judged)} groups: {listed}{more}{beside}"
+        reason = f"{metric.name} misses {bound} in {len(failing)} of {len(judged)} groups: {listed}{more}{beside}"
     else:
         outcome = Outcome.PASSED
         reason = (

@@ -20,10 +20,8 @@ def render_gates(report: GateReport) -> str:
     parts = [f"## {MARKS[report.outcome]} Gates: {report.outcome.value}", _summary(report)]
     waived = [verdict for verdict in verdicts if verdict.waived is not None]
     if waived:
-        lines = [f"> **{_WAIVED_MARK} {_count(len(waived), 'gate')} waived: not passed, let through.**"]
-        lines += [
-            f"> {escape(verdict.name)}: {escape(verdict.waived, longest=_REASON)}  " for verdict in waived[:_ROWS]
-        ]
+        lines = [f"> **{_WAIVED_MARK} {_count(len(waived), 'gate')} waived: not passed, let through.**", ">"]
+        lines += [f"> * {_code(verdict.name)}: {escape(verdict.waived, longest=_REASON)}" for verdict in waived[:_ROWS]]
         parts.append("\n".join(lines))
     rows = [
         (
@@ -69,7 +67,7 @@ def _summary(report: GateReport) -> str:
     said = [f"{count} {word}" for count, word in (*counts, (waived, "waived"), (passed, "passed")) if count]
     return (
         f"{', '.join(said)}, of {_count(len(report.verdicts), 'gate')}. Holdout {_batches(report.batches)}: "
-        f"{report.rows:,} rows, {_count(report.units, 'unit')} of {escape(report.unit)}."
+        f"{report.rows:,} rows in {_count(report.units, 'unit')} ({escape(report.unit)})."
     )
 
 
@@ -85,7 +83,9 @@ def _value(verdict: GateVerdict) -> str:
         return "–"
     low, high = figures.get("low"), figures.get("high")
     interval = f" [{format_figure(low)}, {format_figure(high)}]" if low is not None and high is not None else ""
-    return f"{format_figure(figures['value'])}{interval}"
+    # The champion's is a difference: its sign says which way it went.
+    sign = "+" if "champion" in figures and isinstance(figures["value"], float) and figures["value"] > 0 else ""
+    return f"{sign}{format_figure(figures['value'])}{interval}"
 
 
 def _bound(verdict: GateVerdict) -> str:
