@@ -1,5 +1,6 @@
 import math
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from gitrain.pipeline.params import GatesParams
 TODAY = date(2026, 3, 1)
 METRICS_OF_PROJECT = (ROC_AUC, EXPECTED_CALIBRATION_ERROR)
 FACTS = HoldoutFacts(rows=1000, perfect={"roc_auc": 1.0, "log_loss": 0.0, "expected_calibration_error": 0.0})
-GOOD = {
+GOOD: dict[str, Any] = {
     "thresholds": {"roc_auc": {"min": 0.7}, "expected_calibration_error": {"max": 0.06}},
     "leak_alarm": {"roc_auc": {"max": 0.85}},
     "slices": {"town": {"metric": "roc_auc", "min": 0.6}},
@@ -45,7 +46,7 @@ def test_good_rules_are_quiet():
 
 
 # What is wrong, how it comes about, the gate whose waiver lets it through (None: none does), what the message says.
-BROKEN = {
+BROKEN: dict[str, tuple[dict[str, Any], dict[str, Any], str | None, list[str]]] = {
     "missing threshold": (
         thresholds(roc_auc=None), {}, "threshold:roc_auc", ["no bound for the metric 'roc_auc'", "roc_auc: {min: ...}"],
     ),

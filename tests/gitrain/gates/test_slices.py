@@ -9,16 +9,20 @@ from gitrain.verdicts import Outcome
 
 @pytest.fixture
 def judge(make_rows, resampling):
-    holdout, scores = make_rows()
+    return Judge(*make_rows(), resampling)
 
-    def run(groups, *, scores=scores, holdout=holdout, min_rows=50, minimum_units=10, minimum=0.7):
+
+class Judge:
+    def __init__(self, holdout, scores, resampling):
+        self.holdout, self.scores, self.resampling = holdout, scores, resampling
+
+    def __call__(self, groups, *, scores=None, holdout=None, min_rows=50, minimum_units=10, minimum=0.7):
+        holdout = self.holdout if holdout is None else holdout
+        scores = self.scores if scores is None else scores
         return judge_slice(
             "town", SliceThreshold(metric="roc_auc", min=minimum), ROC_AUC, holdout, scores, groups,
-            min_rows=min_rows, minimum_units=minimum_units, resampling=resampling,
+            min_rows=min_rows, minimum_units=minimum_units, resampling=self.resampling,
         )  # fmt: skip
-
-    run.holdout, run.scores = holdout, scores
-    return run
 
 
 def of_thirds(rows: int) -> list[str | None]:
