@@ -9,7 +9,8 @@ from gitrain.verdicts import Outcome
 
 @pytest.fixture
 def judge(make_rows, resampling):
-    return Judge(*make_rows(), resampling)
+    holdout, scores = make_rows()
+    return Judge(holdout, scores, resampling)
 
 
 class Judge:
