@@ -14,10 +14,12 @@ _WIDTH = 40
 
 
 def render_runs(runs: Sequence[RunRecord]) -> str:
-    """One row a run, in the order given, with the first metrics that the newest of them has."""
+    """One row a run, in the order given, with the metrics of the first of them that have an interval, four at most."""
     if not runs:
         return "No run is recorded yet: `gitrain run record` records the one that dvc.lock describes.\n"
-    metrics = [name for name in runs[0].metrics if not name.endswith(_BOUNDS)][:_METRICS]
+    plain = [name for name in runs[0].metrics if not name.endswith(_BOUNDS)]
+    # Counts and rates of the data stand among the metrics; what was measured of the model has an interval.
+    metrics = ([name for name in plain if f"{name}_low" in runs[0].metrics] or plain)[:_METRICS]
     rows = [
         (
             f"`{run.short_key}`",

@@ -21,6 +21,7 @@ import pytest
 from mlflow import MlflowClient
 from sklearn.ensemble import HistGradientBoostingClassifier
 
+import gitrain.integrations.mlflow
 from gitrain.errors import IntegrationError, UsageError
 from gitrain.integrations.mlflow import MlflowRunStore
 from gitrain.integrations.mlflow_database import local_database
@@ -225,6 +226,33 @@ def test_three_processes_that_find_no_database_make_one_with_one_run(tmp_path: P
     assert said == {f"{run.info.run_id}\n"}
     (version,) = client_of(tmp_path).search_model_versions("name = 'toy-project'")
     assert version.tags["gitrain.model_digest"] == RUN.model_digest
+
+
+def test_of_two_that_record_one_run_at_once_the_older_stays(
+    store: MlflowRunStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a server, where nobody waits: the search before writing finds nothing yet."""
+    first = store.record(RUN, FILES)
+    real, calls = gitrain.integrations.mlflow._runs_of, iter([True])
+    monkeypatch.setattr(
+        gitrain.integrations.mlflow, "_runs_of", lambda *given: [] if next(calls, False) else real(*given)
+    )
+    later = replace(RUN, recorded_at=RUN.recorded_at + timedelta(seconds=1))
+    assert store.record(later, FILES).run_id == first.run_id
+    assert [run.info.run_id for run in kept_runs(root)] == [first.run_id]
+
+
+def test_of_two_that_register_one_model_at_once_the_older_version_stays(
+    store: MlflowRunStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = store.record(RUN, FILES)
+    assert register(store, kept) == 1
+    real, calls = gitrain.integrations.mlflow._version_of, iter([True])
+    monkeypatch.setattr(
+        gitrain.integrations.mlflow, "_version_of", lambda *given: None if next(calls, False) else real(*given)
+    )
+    assert register(store, kept) == 1
+    assert len(client_of(root).search_model_versions(f"name = '{RUN.project}'")) == 1
 
 
 def test_two_stores_in_one_process_do_not_mix(

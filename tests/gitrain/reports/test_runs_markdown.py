@@ -32,12 +32,20 @@ def test_a_list_of_runs() -> None:
     )
     dirty = replace(RUN, dirty=True, validation=None)
     assert render_runs([RUN, older, dirty]) == (
-        "| run | commit | recorded (UTC) | log_loss | roc_auc | data | model |\n"
-        "| --- | --- | --- | ---: | ---: | --- | --- |\n"
-        "| `a1a1a1a1a1a1` | `c0ffee1` | 2026-03-01 12:30 | 0.5 | 0.75 | PASSED | v3 |\n"
-        "| `d3d3d3d3d3d3` | none yet | 2026-03-01 12:30 | – | 0.7 | PASSED | – |\n"
-        "| `a1a1a1a1a1a1` | `c0ffee1` and changes | 2026-03-01 12:30 | 0.5 | 0.75 | – | v3 |\n"
+        "| run | commit | recorded (UTC) | roc_auc | data | model |\n"
+        "| --- | --- | --- | ---: | --- | --- |\n"
+        "| `a1a1a1a1a1a1` | `c0ffee1` | 2026-03-01 12:30 | 0.75 | PASSED | v3 |\n"
+        "| `d3d3d3d3d3d3` | none yet | 2026-03-01 12:30 | 0.7 | PASSED | – |\n"
+        "| `a1a1a1a1a1a1` | `c0ffee1` and changes | 2026-03-01 12:30 | 0.75 | – | v3 |\n"
     )
+
+
+def test_metrics_without_intervals_are_shown_too() -> None:
+    runs = [replace(RUN, metrics={"b": 2.0, "a": 1.0}), replace(RUN, metrics={"a": 3.0})]
+    header, _, first, second = render_runs(runs).splitlines()
+    assert "| b | a |" in header
+    assert "| 2 | 1 |" in first
+    assert "| – | 3 |" in second
 
 
 def test_no_runs() -> None:
