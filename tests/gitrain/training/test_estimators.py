@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -9,6 +10,7 @@ from tests.gitrain.training.generated import COLUMNS, FACTORIES, QUICK, frame, m
 from gitrain.errors import SettingsError
 from gitrain.training.estimators import FeatureColumns
 from gitrain.training.fitting import log_loss
+from gitrain.training.iterations import learner_of
 from gitrain.training.matrix import feature_matrix, true_probabilities
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -45,15 +47,10 @@ def test_overfits_a_tiny_batch(name):
         "mlp": {"max_iter": 300, "alpha": 0.0, "learning_rate_init": 0.01},
     }
     matrix = feature_matrix(tiny, columns)
-    with pytest.warns() if name == "mlp" else _nothing():
-        model = make(name, generous[name], columns=columns).fit(matrix, labels(tiny))
+    learner = learner_of(make(name, generous[name], columns=columns), seed=0)
+    list(learner.fit_iterations(matrix, labels(tiny), iterations=learner.max_iterations, watched=()))
+    model = learner.estimator
     assert log_loss(labels(tiny), true_probabilities(model.predict_proba(matrix))) < 0.001
-
-
-def _nothing():
-    import contextlib
-
-    return contextlib.nullcontext()
 
 
 def test_categories_never_seen_and_missing_values_still_get_a_probability(name):
@@ -113,7 +110,7 @@ def test_parameters_that_cannot_be_are_refused_before_any_data_is_read(name, par
 
 
 def test_parameters_reach_the_classifier():
-    model = FACTORIES["mlp"]({"hidden_layer_sizes": [8, 4], "alpha": 0.5}, COLUMNS, 11)
+    model: Any = FACTORIES["mlp"]({"hidden_layer_sizes": [8, 4], "alpha": 0.5}, COLUMNS, 11)
     parameters = model.steps[-1][1].get_params()
     assert parameters["hidden_layer_sizes"] == (8, 4)
     assert (parameters["alpha"], parameters["random_state"], parameters["max_iter"]) == (0.5, 11, 30)

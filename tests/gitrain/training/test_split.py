@@ -47,7 +47,7 @@ def test_no_unit_is_on_both_sides_and_every_row_is_on_one(units, validation_unit
         return
     found = split_in_time(rows, **arguments)
     newest, earlier = rows.filter(found.validation)["unit"], rows.filter(~found.validation)["unit"]
-    assert newest.min() > earlier.max()
+    assert min(newest) > max(earlier)
     assert newest.n_unique() == validation_units == len(found.units)
     assert found.matrix["x"].to_list() == rows["x"].to_list()
 
