@@ -9,7 +9,7 @@ import polars as pl
 
 from gitrain.data.contracts import TableContract
 from gitrain.data.row_checks import RowJudgement, describe, keeps_check
-from gitrain.data.validation_report import EXAMPLES, Example, Finding, share_of, shown
+from gitrain.data.validation_report import EXAMPLES, Example, Finding, counted_rows, share_of, shown
 from gitrain.errors import ProjectError
 
 __all__ = ["BatchFrame", "batch_findings", "examples_of", "null_findings"]
@@ -167,7 +167,7 @@ def _duplicates(frame: pl.DataFrame, contract: TableContract, usable: frozenset[
             count=count,
             share=share_of(count, frame.height),
             examples=tuple(
-                Example(value=f"{_pairs(row, key)} ({list(row.values())[-1]} rows)")
+                Example(value=f"{_pairs(row, key)} ({counted_rows(list(row.values())[-1])})")
                 for row in repeated.head(EXAMPLES).rows(named=True)
             ),
         )
@@ -190,7 +190,7 @@ def _foreign_rows(batch: BatchFrame, count: int) -> Finding:
         count=count,
         share=share_of(count, batch.frame.height),
         examples=tuple(
-            Example(value=f"{shown(name)} ({rows} rows)") for name, rows in found.head(EXAMPLES).iter_rows()
+            Example(value=f"{shown(name)} ({counted_rows(rows)})") for name, rows in found.head(EXAMPLES).iter_rows()
         ),
     )
 
@@ -263,7 +263,8 @@ def _open_categories(frame: pl.DataFrame, contract: TableContract, figures: Mapp
             count=count,
             share=share,
             examples=tuple(
-                Example(value=f"{shown(value)} ({rows} rows)") for value, rows in distinct.head(EXAMPLES).iter_rows()
+                Example(value=f"{shown(value)} ({counted_rows(rows)})")
+                for value, rows in distinct.head(EXAMPLES).iter_rows()
             ),
         )
 

@@ -93,11 +93,9 @@ def _cast(series: pl.Series, dtype: pl.DataType) -> pl.Series | None:
 
 def _datetimes(series: pl.Series, dtype: pl.Datetime) -> pl.Series:
     text = series.str.replace(r"^(\S{10}) ", "${1}T")
-    zoned = text.str.contains(_ZONE)
     unit = dtype.time_unit
     if dtype.time_zone is None:
-        # An offset says that the moment is known; a type without a zone would throw that away.
-        text = text.set(zoned.fill_null(False), None)
+        # A text with an offset does not fit: it knows the moment, and a type without a zone would forget it.
         return _first([text.str.to_datetime(form, time_unit=unit, strict=False) for form in _SECONDS])
     text = text.str.replace(r"Z$", "+00:00")
     moments = [text.str.to_datetime(f"{form}%:z", time_unit=unit, strict=False, time_zone="UTC") for form in _SECONDS]
@@ -112,13 +110,14 @@ def _unreadable(
     frame: pl.DataFrame, series: pl.Series, dtype: pl.DataType, failed: pl.Series, contract: TableContract
 ) -> Finding:
     count = int(failed.sum())
+    said = "1 value that is" if count == 1 else f"{count:,} values that are"
     key = [name for name in contract.key if name in frame.columns and name != series.name]
     rows = frame.with_row_index("\0row").filter(failed).head(EXAMPLES).rows(named=True)
     return Finding(
         rule="type",
         severity="fail",
         columns=(series.name,),
-        message=f"the column {shown(series.name)} has {count:,} values that are no {dtype}{_hint(series, dtype)}",
+        message=f"the column {shown(series.name)} has {said} no {dtype}{_hint(series, dtype)}",
         count=count,
         share=share_of(count, frame.height),
         examples=tuple(

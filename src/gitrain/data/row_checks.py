@@ -170,10 +170,11 @@ def _run(frame: pl.DataFrame, check: pa.Check, column: str | None) -> pl.Series 
             f"the check {describe(check)} gives {output.dtype}, not true or false",
             fix="correct the check in the contract's schema.",
         )
-    # A plain True or False comes without failure cases, an aggregate with one row for all.
+    # pandera has settled the nulls, by the check's `ignore_na`. A plain True or False comes without failure cases, an
+    # aggregate with one row for all.
     if result.failure_cases is None or output.len() != frame.height:
         return None
-    return output.fill_null(bool(check.ignore_na))
+    return output
 
 
 def _result(frame: pl.DataFrame, check: pa.Check, column: str | None) -> CheckResult:

@@ -18,6 +18,7 @@ __all__ = [
     "Finding",
     "Severity",
     "ValidationReport",
+    "counted_rows",
     "share_of",
     "shown",
 ]
@@ -164,6 +165,11 @@ def shown(value: object) -> str:
     cut = text[: LONGEST_VALUE + 1]
     visible = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in cut)
     return visible if len(visible) <= LONGEST_VALUE else visible[: LONGEST_VALUE - 1] + "…"
+
+
+def counted_rows(count: int) -> str:
+    """``1 row``, ``2 rows``."""
+    return "1 row" if count == 1 else f"{count:,} rows"
 
 
 def share_of(count: int, rows: int) -> float:

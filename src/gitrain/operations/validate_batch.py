@@ -13,6 +13,7 @@ from gitrain.data.validation_report import (
     Example,
     Finding,
     ValidationReport,
+    counted_rows,
     share_of,
     shown,
 )
@@ -85,7 +86,9 @@ def _batch_in(frame: pl.DataFrame, table: Table, project: Project) -> str | Find
         return name
     if names.height == 0:
         return _no_batch("the file has no rows: its batch cannot be told")
-    counted = [Example(value=f"{shown(name)} ({rows} rows)") for name, rows in names.head(EXAMPLES).iter_rows()]
+    counted = [
+        Example(value=f"{shown(name)} ({counted_rows(rows)})") for name, rows in names.head(EXAMPLES).iter_rows()
+    ]
     finding = _no_batch(f"the rows belong to {names.height} batches; name the one that it should be with --name")
     others = frame.height - int(names.item(0, "len"))
     return finding.model_copy(

@@ -103,7 +103,7 @@ def test_forms_that_are_refused_stay_text_and_are_named(column, text):
     values, messages = cast(column, text, None)
     assert values == [text, None]
     assert len(messages) == 1
-    assert messages[0].startswith(f"the column {column} has 1 values that are no {TYPES[column]}")
+    assert messages[0].startswith(f"the column {column} has 1 value that is no {TYPES[column]}")
 
 
 def test_a_type_without_a_text_form_asks_for_parquet():

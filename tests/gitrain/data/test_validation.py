@@ -174,6 +174,26 @@ def test_a_column_without_values_is_allowed_by_its_null_share():
     assert validate(frame, contract, table="t", batch="0001", scheme=Numbered()).findings == ()
 
 
+@pytest.mark.parametrize(
+    ("nulls", "severity"), [(2, None), (3, "warn"), (4, "warn"), (5, "fail")], ids=["at", "over", "at most", "beyond"]
+)
+def test_null_shares_warn_and_fail_beyond_their_bounds(nulls, severity):
+    schema = pa.DataFrameSchema({"a": pa.Column(pl.Int64, nullable=True)})
+    contract = TableContract(schema=schema, warn_null_share={"a": 0.2}, max_null_share={"a": 0.4})
+    frame = pl.DataFrame({"a": [None] * nulls + [1] * (10 - nulls)})
+    judged = validate(frame, contract, table="t", batch="0001", scheme=Numbered())
+    assert rules(judged).get("null_share") == severity
+    assert judged.outcome is (Outcome.FAILED if severity == "fail" else Outcome.PASSED)
+
+
+@pytest.mark.parametrize(("ignore_na", "quarantined"), [(True, 0), (False, 1)])
+def test_a_check_decides_whether_null_is_good_enough(ignore_na, quarantined):
+    schema = pa.DataFrameSchema({"a": pa.Column(pl.Int64, pa.Check.ge(0, ignore_na=ignore_na), nullable=True)})
+    contract = TableContract(schema=schema, max_quarantined_share=1.0)
+    judged = validate(pl.DataFrame({"a": [1, None]}), contract, table="t", batch="0001", scheme=Numbered())
+    assert judged.quarantined.height == quarantined
+
+
 def test_rules_of_the_batch_are_judged_on_the_rows_that_are_left():
     # Two rows share a key, and one of them goes to quarantine: what is left has no duplicate.
     frame = pl.concat([readings(), readings()[:1].with_columns(temperature=pl.lit(500.0))])

@@ -164,7 +164,7 @@ KINDS = [
         make=at_row(7, "sky", "hail"),
         rule="unknown_values",
         column="sky",
-        value="hail (1 rows)",
+        value="hail (1 row)",
         severity="warn",
         quarantined=0,
     ),
@@ -334,7 +334,7 @@ FILES = [
         name="b.csv",
         make=with_text,
         rule="type",
-        said="temperature has 1 values that are no Float64 ['16 C']",
+        said="temperature has 1 value that is no Float64 ['16 C']",
     ),
     BrokenFile(
         kind="time zone lost in text",
