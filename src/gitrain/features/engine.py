@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
@@ -16,6 +16,7 @@ from gitrain.features.history import EVENT_TIME, KNOWN_AT, group_key, group_keys
 __all__ = ["as_text", "compute_features", "decision_times"]
 
 Positions = NDArray[np.int64]
+Values = NDArray[np.int64] | NDArray[np.float64]
 NumberT = TypeVar("NumberT", bound=np.generic)
 
 
@@ -114,6 +115,10 @@ def _microseconds(length: timedelta) -> int:
     return length // timedelta(microseconds=1)
 
 
+# A group's number times the number of rows has to fit 63 bits.
+_MOST_GROUPS = 2**31
+
+
 class _Timeline:
     """One history in the order in which its rows became known, seen from each row's decision."""
 
@@ -125,6 +130,7 @@ class _Timeline:
         self.rows = _in_order(features, name, _covered(prepared, self._decided, reach(features, name)))
         self.known_at = _to_integers(self.rows[KNOWN_AT])
         self._known: dict[timedelta, Positions] = {}
+        self._values: dict[str, tuple[Values, NDArray[np.bool_] | None]] = {}
         self._groups: dict[tuple[tuple[str, str], ...], _Groups] = {}
 
     def known_before(self, length: timedelta) -> Positions:
@@ -134,6 +140,14 @@ class _Timeline:
             self._known[length] = np.searchsorted(self.known_at, moments, side="right")
         return self._known[length]
 
+    def values(self, name: str) -> tuple[Values, NDArray[np.bool_] | None]:
+        """A prepared value with zeros for nulls, and which rows have one; None if all have."""
+        if name not in self._values:
+            column = self.rows[name]
+            valid = column.is_not_null().to_numpy() if column.null_count() else None
+            self._values[name] = (column.fill_null(0) if valid is not None else column).to_numpy(), valid
+        return self._values[name]
+
     def compute(self, index: int, feature: AsOfFeatures | WindowFeatures, known: pl.DataFrame) -> dict[str, pl.Series]:
         """The columns of one definition."""
         by = tuple(sorted(feature.by.items()))
@@ -142,8 +156,9 @@ class _Timeline:
         groups = self._groups[by]
         if isinstance(feature, AsOfFeatures):
             newest = groups.newest(_microseconds(feature.max_age))
-            return {name: self.rows[taken(column)].gather(newest) for name, column in feature.columns.items()}
-        return groups.windows(feature, self.rows, value_of(index))
+            columns = [pl.col(taken(column)).gather(newest).alias(name) for name, column in feature.columns.items()]
+            return self.rows.select(columns).to_dict()
+        return groups.windows(feature, value_of(index))
 
 
 class _Groups:
@@ -187,24 +202,24 @@ class _Groups:
         has[places] = True
         return _nullable(found, has)
 
-    def windows(self, feature: WindowFeatures, rows: pl.DataFrame, value: str) -> dict[str, pl.Series]:
+    def windows(self, feature: WindowFeatures, value: str) -> dict[str, pl.Series]:
         """One column a window."""
         stop = self.known(timedelta(0))
         names = zip(feature.names, feature.windows.values(), strict=True)
         if feature.aggregation == "count":
             return {name: pl.Series(self._restore(stop - self.known(length))) for name, length in names}
-        values = rows[value].gather(self.order)
-        sums = range_sums(values)
-        counts = range_sums(values.is_not_null().cast(pl.Int64)) if values.null_count() else None
+        values, valid = self._timeline.values(value)
+        sums = range_sums(values[self.order])
+        counts = None if valid is None else range_sums(valid[self.order].astype(np.int64))
         columns: dict[str, pl.Series] = {}
         for name, length in names:
             start = self.known(length)
-            total = self._restore(sums.between(start, stop))
+            total = sums.between(start, stop)
             if feature.aggregation == "sum":
-                columns[name] = pl.Series(total)
+                columns[name] = pl.Series(self._restore(total))
                 continue
-            count = self._restore(stop - start if counts is None else counts.between(start, stop))
-            columns[name] = _nullable(total / np.maximum(count, 1), count > 0)
+            count = stop - start if counts is None else counts.between(start, stop).astype(np.int64, copy=False)
+            columns[name] = _means(self._restore(total), self._restore(count))
         return columns
 
     def _restore(self, values: NDArray[NumberT]) -> NDArray[NumberT]:
@@ -232,26 +247,43 @@ def _in_order(features: FeatureSet, name: str, rows: pl.DataFrame) -> pl.DataFra
 
 
 def _codes(name: str, by: dict[str, str], known: pl.DataFrame, rows: pl.DataFrame) -> tuple[Positions, Positions]:
-    """Numbers of groups, of the history's rows and of the entity's rows (-1: the history has no such group)."""
-    if not by:
-        return np.zeros(rows.height, dtype=np.int64), np.zeros(known.height, dtype=np.int64)
-    ours = group_keys(known, {str(place): column for place, column in enumerate(by)})
-    theirs = rows.select(pl.col(group_key(column)).alias(str(place)) for place, column in enumerate(by.values()))
-    for place, (column, other) in enumerate(by.items()):
-        mine, its = ours.schema[str(place)], theirs.schema[str(place)]
-        if mine != its:
+    """Numbers of groups, for the history's rows and the entity's rows; rows of which a key is null are in none."""
+    theirs, ours = np.zeros(rows.height, dtype=np.int64), np.zeros(known.height, dtype=np.int64)
+    null_theirs, null_ours = np.zeros(rows.height, dtype=np.bool_), np.zeros(known.height, dtype=np.bool_)
+    groups = 1
+    for column, other in by.items():
+        mine, its = group_keys(known, {column: column})[column], rows[group_key(other)]
+        if mine.dtype != its.dtype:
+            types = [str(values.dtype).replace("Categorical", "String") for values in (mine, its)]
             raise FeatureError(
-                f"the entity's {column!r} is of type {mine}, {other!r} of history {name!r} is of type {its}",
+                f"the entity's {column!r} is of type {types[0]}, {other!r} of history {name!r} is of type {types[1]}",
                 fix="give both columns one type.",
             )
-    groups = theirs.unique().drop_nulls().with_row_index("code")
-    keys = ours.columns
-    found = []
-    # A key that is null equals nothing: such rows of the history form a group that nobody asks for.
-    for frame, otherwise in ((theirs, groups.height), (ours, -1)):
-        joined = frame.join(groups, on=keys, how="left", maintain_order="left")["code"]
-        found.append(joined.cast(pl.Int64).fill_null(otherwise).to_numpy())
-    return found[0], found[1]
+        null_theirs |= its.is_null().to_numpy()
+        null_ours |= mine.is_null().to_numpy()
+        added_theirs, added_ours, count = _numbered(_key_integers(its), _key_integers(mine))
+        theirs, ours, groups = theirs * count + added_theirs, ours * count + added_ours, groups * count
+        if groups > _MOST_GROUPS:
+            # There are no more groups than rows: numbers that are left out can be done without.
+            theirs, ours, groups = _numbered(theirs, ours, widest=0)
+    # What equals nothing: a group after all others that nobody asks for, and one before them that nobody is in.
+    theirs[null_theirs] = groups
+    ours[null_ours] = -1
+    return theirs, ours
+
+
+def _key_integers(values: pl.Series) -> Positions:
+    return values.to_physical().cast(pl.Int64).fill_null(0).to_numpy()
+
+
+def _numbered(theirs: Positions, ours: Positions, widest: int = 2**12) -> tuple[Positions, Positions, int]:
+    """Equal numbers for equal numbers, from 0 to below the count that comes with them: the same, shifted, if close."""
+    both = np.concatenate([theirs, ours])
+    low, high = (int(both.min()), int(both.max())) if len(both) else (0, 0)
+    if high - low < widest:
+        return theirs - low, ours - low, high - low + 1
+    distinct, numbers = np.unique(both, return_inverse=True)
+    return numbers[: len(theirs)], numbers[len(theirs) :], len(distinct)
 
 
 def _compact(codes: Positions) -> NDArray[np.int16] | Positions:
@@ -262,3 +294,11 @@ def _compact(codes: Positions) -> NDArray[np.int16] | Positions:
 def _nullable(values: NDArray[NumberT], valid: NDArray[np.bool_]) -> pl.Series:
     series = pl.Series(values)
     return series if valid.all() else series.set(pl.Series(~valid), None)
+
+
+def _means(totals: NDArray[Any], counts: Positions) -> pl.Series:
+    means: NDArray[np.float64] = np.divide(totals, np.maximum(counts, 1), dtype=np.float64)
+    if np.isnan(means).any():
+        return _nullable(means, counts > 0)
+    means[counts == 0] = np.nan
+    return pl.Series(means, nan_to_null=True)

@@ -8,7 +8,6 @@ exact, and an exact sum is rounded to a float once.
 from typing import Protocol
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 __all__ = ["RangeSums", "range_sums"]
@@ -23,16 +22,15 @@ class RangeSums(Protocol):
         """The sum of the values from `start` up to but without `stop`, for each pair; both of shape (pairs,)."""
 
 
-def range_sums(values: pl.Series) -> RangeSums:
-    """Sums over ranges of `values`, Int64 or Float64; nulls count as zero.
+def range_sums(values: NDArray[np.int64] | NDArray[np.float64]) -> RangeSums:
+    """Sums over ranges of `values`, shape (rows,).
 
     Sums of integers are exact as long as they fit 64 bits. Sums of floats are the exact sum, rounded to within one unit
     in the last place; NaN and infinities come out as IEEE 754 has it.
     """
-    filled = values.fill_null(0)
-    if filled.dtype == pl.Float64:
-        return _FloatSums(filled.to_numpy())
-    return _IntegerSums(filled.to_numpy())
+    if values.dtype == np.float64:
+        return _FloatSums(values.astype(np.float64, copy=False))
+    return _IntegerSums(values.astype(np.int64, copy=False))
 
 
 def _running(values: NDArray[np.int64]) -> NDArray[np.int64]:
