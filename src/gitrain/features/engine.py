@@ -1,6 +1,7 @@
 """Computes features from rows and what is known of the past: the same for a batch in training and a row in service."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from gitrain.errors import FeatureError
 from gitrain.features.definitions import AsOfFeatures, Entity, FeatureSet, RowFeature, WindowFeatures
 from gitrain.features.exact_sums import range_sums
-from gitrain.features.history import EVENT_TIME, KNOWN_AT, group_key, group_keys, reach, readers, taken, utc, value_of
+from gitrain.features.history import EVENT_TIME, KNOWN_AT, as_key, group_key, reach, readers, taken, utc, value_of
 
 __all__ = ["as_text", "compute_features", "decision_times"]
 
@@ -46,12 +47,13 @@ def compute_features(
     used = {feature.history for feature in features.features if not isinstance(feature, RowFeature)}
     if used:
         decisions = _to_integers(decision_times(features.entity, known))
+        keys = _Keys(known, prepared=False)
         for name in sorted(used):
             if name not in histories:
                 raise FeatureError(f"the history {name!r} is missing", fix="prepare and hand over each history.")
-            timeline = _Timeline(features, name, histories[name], decisions)
+            timeline = _Timeline(features, name, histories[name], decisions, keys)
             for index, feature in readers(features, name):
-                columns.update(timeline.compute(index, feature, known))
+                columns.update(timeline.compute(index, feature))
     return pl.DataFrame([as_text(columns[name]).alias(name) for name in features.names])
 
 
@@ -119,15 +121,48 @@ def _microseconds(length: timedelta) -> int:
 _MOST_GROUPS = 2**31
 
 
+@dataclass(frozen=True)
+class _Key:
+    kind: str
+    numbers: Positions
+    null: NDArray[np.bool_] | None
+
+
+_Codes = tuple[Positions, Positions]
+
+
+class _Keys:
+    """Columns that rows are grouped by, as integers; each is converted once."""
+
+    def __init__(self, frame: pl.DataFrame, *, prepared: bool) -> None:
+        self._frame = frame
+        self._prepared = prepared
+        self._columns: dict[str, _Key] = {}
+
+    def column(self, name: str) -> _Key:
+        if name not in self._columns:
+            values = self._frame[group_key(name)] if self._prepared else as_key(self._frame[name], name)
+            kind = str(values.dtype).replace("Categorical", "String")
+            null = values.is_null().to_numpy() if values.null_count() else None
+            numbers = values.to_physical()
+            whole = (numbers if null is None else numbers.fill_null(0)).to_numpy().astype(np.int64, copy=False)
+            self._columns[name] = _Key(kind, whole, null)
+        return self._columns[name]
+
+
 class _Timeline:
     """One history in the order in which its rows became known, seen from each row's decision."""
 
-    def __init__(self, features: FeatureSet, name: str, prepared: pl.DataFrame, decisions: Positions) -> None:
+    def __init__(
+        self, features: FeatureSet, name: str, prepared: pl.DataFrame, decisions: Positions, entity: _Keys
+    ) -> None:
         self._name = name
+        self._entity = entity
         self.decisions = decisions
         self.by_decision = np.argsort(decisions, kind="stable")
         self._decided = decisions[self.by_decision]
         self.rows = _in_order(features, name, _covered(prepared, self._decided, reach(features, name)))
+        self._keys = _Keys(self.rows, prepared=True)
         self.known_at = _to_integers(self.rows[KNOWN_AT])
         self._known: dict[timedelta, Positions] = {}
         self._values: dict[str, tuple[Values, NDArray[np.bool_] | None]] = {}
@@ -148,11 +183,12 @@ class _Timeline:
             self._values[name] = (column.fill_null(0) if valid is not None else column).to_numpy(), valid
         return self._values[name]
 
-    def compute(self, index: int, feature: AsOfFeatures | WindowFeatures, known: pl.DataFrame) -> dict[str, pl.Series]:
+    def compute(self, index: int, feature: AsOfFeatures | WindowFeatures) -> dict[str, pl.Series]:
         """The columns of one definition."""
         by = tuple(sorted(feature.by.items()))
         if by not in self._groups:
-            self._groups[by] = _Groups(self, *_codes(self._name, dict(by), known, self.rows))
+            shape = (len(self.known_at), len(self.decisions))
+            self._groups[by] = _Groups(self, *_codes(self._name, dict(by), self._entity, self._keys, shape))
         groups = self._groups[by]
         if isinstance(feature, AsOfFeatures):
             newest = groups.newest(_microseconds(feature.max_age))
@@ -246,34 +282,31 @@ def _in_order(features: FeatureSet, name: str, rows: pl.DataFrame) -> pl.DataFra
     return rows[np.argsort(_to_integers(rows[KNOWN_AT]), kind="stable")]
 
 
-def _codes(name: str, by: dict[str, str], known: pl.DataFrame, rows: pl.DataFrame) -> tuple[Positions, Positions]:
+def _codes(name: str, by: dict[str, str], entity: _Keys, history: _Keys, shape: tuple[int, int]) -> _Codes:
     """Numbers of groups, for the history's rows and the entity's rows; rows of which a key is null are in none."""
-    theirs, ours = np.zeros(rows.height, dtype=np.int64), np.zeros(known.height, dtype=np.int64)
-    null_theirs, null_ours = np.zeros(rows.height, dtype=np.bool_), np.zeros(known.height, dtype=np.bool_)
+    theirs, ours = (np.zeros(height, dtype=np.int64) for height in shape)
     groups = 1
     for column, other in by.items():
-        mine, its = group_keys(known, {column: column})[column], rows[group_key(other)]
-        if mine.dtype != its.dtype:
-            types = [str(values.dtype).replace("Categorical", "String") for values in (mine, its)]
+        its, mine = history.column(other), entity.column(column)
+        if mine.kind != its.kind:
             raise FeatureError(
-                f"the entity's {column!r} is of type {types[0]}, {other!r} of history {name!r} is of type {types[1]}",
+                f"the entity's {column!r} is of type {mine.kind}, {other!r} of history {name!r} is of type {its.kind}",
                 fix="give both columns one type.",
             )
-        null_theirs |= its.is_null().to_numpy()
-        null_ours |= mine.is_null().to_numpy()
-        added_theirs, added_ours, count = _numbered(_key_integers(its), _key_integers(mine))
+        added_theirs, added_ours, count = _numbered(its.numbers, mine.numbers)
         theirs, ours, groups = theirs * count + added_theirs, ours * count + added_ours, groups * count
         if groups > _MOST_GROUPS:
             # There are no more groups than rows: numbers that are left out can be done without.
             theirs, ours, groups = _numbered(theirs, ours, widest=0)
     # What equals nothing: a group after all others that nobody asks for, and one before them that nobody is in.
-    theirs[null_theirs] = groups
-    ours[null_ours] = -1
+    for column, other in by.items():
+        for codes, null, code in (
+            (theirs, history.column(other).null, groups),
+            (ours, entity.column(column).null, -1),
+        ):
+            if null is not None:
+                codes[null] = code
     return theirs, ours
-
-
-def _key_integers(values: pl.Series) -> Positions:
-    return values.to_physical().cast(pl.Int64).fill_null(0).to_numpy()
 
 
 def _numbered(theirs: Positions, ours: Positions, widest: int = 2**12) -> tuple[Positions, Positions, int]:

@@ -11,8 +11,8 @@ __all__ = [
     "EVENT_TIME",
     "KNOWN_AT",
     "TIME",
+    "as_key",
     "group_key",
-    "group_keys",
     "history_columns",
     "prepare_history",
     "reach",
@@ -134,16 +134,12 @@ def utc(times: pl.Series, what: str) -> pl.Series:
     )
 
 
-def group_keys(frame: pl.DataFrame, columns: dict[str, str]) -> pl.DataFrame:
-    """The key columns of groups, new name to column, in types in which equal keys are equal.
+def as_key(values: pl.Series, column: str) -> pl.Series:
+    """The values in a type in which equal keys are equal.
 
     Raises:
-        FeatureError: a column of a type that cannot be a key.
+        FeatureError: a type that cannot be a key.
     """
-    return pl.DataFrame([_as_key(frame[column], column).alias(name) for name, column in columns.items()])
-
-
-def _as_key(values: pl.Series, column: str) -> pl.Series:
     if isinstance(values.dtype, _TEXT):
         # Polars numbers equal categories equally in all frames of a process, which saves the engine to compare text.
         return values.cast(pl.Categorical)
@@ -160,7 +156,7 @@ def _as_key(values: pl.Series, column: str) -> pl.Series:
 def _typed(values: pl.Series, what: str) -> pl.Series:
     kind, _, name = values.name.partition(":")
     if kind == "by":
-        return _as_key(values, name)
+        return as_key(values, name)
     if kind == "take":
         if values.dtype.is_nested() or values.dtype == pl.Object:
             raise FeatureError(
