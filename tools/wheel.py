@@ -51,10 +51,11 @@ def _try_out(wheel: Path, root: Path, folder: Path) -> int:
     # markdown-it-py is for the tests of the reports, which read what was written; the package may not import it.
     subprocess.run([*uv, *install, f"gitrain[testing] @ {wheel.as_uri()}", "markdown-it-py"], cwd=root, check=True)
 
-    # The tests' settings go with them, and src does not.
+    # The tests' settings and the pages whose examples they run go with them, and src does not.
     place = folder / "elsewhere"
     place.mkdir()
     shutil.copy(root / "pyproject.toml", place)
+    shutil.copytree(root / "docs", place / "docs")
     (place / "tests" / "gitrain").mkdir(parents=True)
     shutil.copy(root / "tests" / "conftest.py", place / "tests")
     for pattern in _DOMAIN:
