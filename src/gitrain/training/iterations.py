@@ -289,8 +289,5 @@ class _OnePoint:
 
 
 def _ladder(top: int) -> list[int]:
-    """1, 2, 3, 4, 6, 8, 12, ... up to `top`: the refits together cost about 3.4 times the last one's steps."""
-    rungs = {top}
-    for power in range(top.bit_length()):
-        rungs.update(rung for rung in (2**power, 3 * 2 ** (power - 1) if power else 1) if rung < top)
-    return sorted(rungs)
+    """1, 2, 4, 8, ... and `top`: the refits before the last one take about as many steps as the last one does."""
+    return [*(2**power for power in range(top.bit_length()) if 2**power < top), top]

@@ -39,7 +39,10 @@ def test_fewer_iterations_are_the_first_part_of_the_same_path(name, rows):
     for iterations in (1, 3, 4):
         _, part = iterates(make(name), rows, iterations)
         for each in part:
-            assert np.array_equal(each.probabilities[0], by_number[each.iteration].probabilities[0])
+            # An optimiser's path is seen at 1, 2, 4, ... and at its end.
+            assert each.iteration in by_number or (name == "logistic_regression" and each.iteration == 3)
+            if each.iteration in by_number:
+                assert np.array_equal(each.probabilities[0], by_number[each.iteration].probabilities[0])
         assert part[-1].iteration == iterations
 
 
@@ -56,7 +59,7 @@ def test_boosting_and_epochs_count_every_iteration_the_optimiser_a_ladder(rows):
     assert [each.iteration for each in iterates(make("mlp"), rows)[1]] == list(range(1, 9))
     tight = make("logistic_regression", {"tol": 1e-12, "max_iter": 10})
     learner, found = iterates(tight, rows)
-    assert [each.iteration for each in found] == [1, 2, 3, 4, 6, 8, 10]
+    assert [each.iteration for each in found] == [1, 2, 4, 8, 10]
     assert learner.converged is False
 
 
@@ -124,7 +127,7 @@ def test_a_project_s_own_scikit_learn_estimator_is_watched_as_it_allows(classifi
 
 def test_an_mlp_by_lbfgs_is_an_optimiser(rows):
     _, found = iterates(make("mlp", {"solver": "lbfgs", "max_iter": 4}), rows)
-    assert [each.iteration for each in found] == [1, 2, 3, 4]
+    assert [each.iteration for each in found] == [1, 2, 4]
 
 
 class Halving:
