@@ -109,12 +109,17 @@ def open_artifact_cache(root: Path) -> DvcCache:
     return DvcCache(root)
 
 
-def open_run_store(settings: Settings) -> RecordStore:
-    """Where runs and models are recorded."""
+def open_run_store(settings: Settings, *, with_models: bool = False) -> RecordStore:
+    """Where runs and models are recorded; `with_models` where a model is to be registered."""
     # MLflow takes more than a second to import, and only these commands need it.
     from gitrain.integrations.mlflow import MlflowRunStore
 
-    return MlflowRunStore(uri=settings.repository.tracking_uri, root=settings.root)
+    trusted: tuple[str, ...] = ()
+    if with_models:
+        from gitrain.integrations.skops import TRUSTED
+
+        trusted = TRUSTED
+    return MlflowRunStore(uri=settings.repository.tracking_uri, root=settings.root, trusted_types=trusted)
 
 
 def open_shell(folder: Path) -> LocalShell:

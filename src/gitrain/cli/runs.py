@@ -17,7 +17,7 @@ __all__ = ["list_runs", "record", "show"]
 def record(arguments: argparse.Namespace) -> int:
     """Write the run that dvc.lock describes to MLflow."""
     found = open_repository(arguments.directory)
-    store = open_run_store(found.settings)
+    store = open_run_store(found.settings, with_models=True)
     run = record_run(
         found.project,
         found.params,
