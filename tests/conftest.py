@@ -35,12 +35,11 @@ _ENVIRONMENT = {
     "GIT_COMMITTER_DATE": "2026-01-01T12:00:00+00:00",
 }
 # What a developer's shell or a git hook may have set, and what would then decide a test.
-_REMOVED_PREFIXES = ("GITHUB_", "MLFLOW_", "DVC_", "GITRAIN_", "REPO_TOKEN", "CI")
-_KEPT = ("GITRAIN_TEST_NETWORK",)
-_REMOVED = ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX")
+_REMOVED_PREFIXES = ("GITHUB_", "MLFLOW_", "DVC_", "GITRAIN_", "REPO_TOKEN")
+_REMOVED = ("CI", "GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX")
 
 for _name in list(os.environ):
-    if _name not in _KEPT and (_name.startswith(_REMOVED_PREFIXES) or _name in _REMOVED):
+    if _name.startswith(_REMOVED_PREFIXES) or _name in _REMOVED:
         del os.environ[_name]
 os.environ.update(_ENVIRONMENT)
 time.tzset()
@@ -54,6 +53,7 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
     database=None,
 )
+settings.register_profile("quick", settings.get_profile("ci"), max_examples=5)
 settings.register_profile("thorough", settings.get_profile("ci"), derandomize=False, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 

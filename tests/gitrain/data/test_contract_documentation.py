@@ -35,6 +35,7 @@ def test_every_key_of_the_report_is_documented(model):
         assert re.search(rf"[`.\]]{name}(\[\])?`", DOCUMENT), name
 
 
+@pytest.mark.repository
 def test_every_rule_is_documented():
     source = "\n".join(path.read_text(encoding="utf-8") for path in SOURCES)
     rules = set(re.findall(r'rule="([a-z_]+)"', source)) | set(re.findall(r'_structural\(\s*"([a-z_]+)"', source))
