@@ -57,9 +57,9 @@ def test_a_group_that_is_seen_on_few_days_draws_from_those():
 
 def test_small_groups_have_values_and_are_not_judged():
     rows = scored()
-    names = pl.Series(["small"] * 99 + ["large"] * 801)
-    large, small = group_estimates(rows, names, [ROC_AUC], RESAMPLING, min_rows=100).groups
-    assert (large.judged, small.judged) == (True, False)
+    names = pl.Series(["small"] * 99 + ["large"] * 701 + ["enough"] * 100)
+    enough, large, small = group_estimates(rows, names, [ROC_AUC], RESAMPLING, min_rows=100).groups
+    assert (large.judged, enough.judged, small.judged) == (True, True, False)
     estimate = small.metrics["roc_auc"]
     assert estimate.value is not None
     assert (estimate.low, estimate.reason) == (None, "fewer than 100 rows: not judged")
