@@ -21,12 +21,13 @@ class RepositorySettings(Section):
     Attributes:
         project: ``package.module:NAME`` of the project object.
         tracking_uri: MLflow's store; the environment variable MLFLOW_TRACKING_URI goes before it.
-        jobs: processes for parallel work; 1 is none, -1 is one per core.
+        trusted_types: types that stored models of the project's own estimators are made of, ``package.module.Class``,
+            beyond scikit-learn's. Who names a type vouches for what loading it does.
     """
 
     project: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
     tracking_uri: str = "sqlite:///mlflow.db"
-    jobs: int = Field(default=1, ge=-1)
+    trusted_types: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

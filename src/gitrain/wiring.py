@@ -91,12 +91,12 @@ def open_params_file(found: Surroundings) -> YamlFile:
     return YamlFile(found.settings.root / PARAMS)
 
 
-def open_model_format() -> ModelFormat:
-    """How models are stored."""
+def open_model_format(root: Path) -> ModelFormat:
+    """How the repository's models are stored."""
     # scikit-learn takes a second to import, and most stages need none of it.
     from gitrain.integrations.skops import SkopsFormat
 
-    return SkopsFormat()
+    return SkopsFormat(trusted=load_settings(root).repository.trusted_types)
 
 
 def open_git(root: Path) -> GitRepository:
@@ -118,7 +118,7 @@ def open_run_store(settings: Settings, *, with_models: bool = False) -> RecordSt
     if with_models:
         from gitrain.integrations.skops import TRUSTED
 
-        trusted = TRUSTED
+        trusted = (*TRUSTED, *settings.repository.trusted_types)
     return MlflowRunStore(uri=settings.repository.tracking_uri, root=settings.root, trusted_types=trusted)
 
 

@@ -17,7 +17,7 @@ def check(arguments: argparse.Namespace) -> int:
     stage = open_stage(arguments.directory, progress_to_stderr())
     report = check_gates(
         stage,
-        open_model_format(),
+        open_model_format(stage.workspace.root),
         open_git(stage.workspace.root),
         open_artifact_cache(stage.workspace.root),
         base=arguments.base,

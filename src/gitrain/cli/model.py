@@ -17,7 +17,7 @@ def train(arguments: argparse.Namespace) -> int:
     """Fit the model on the batches before the holdout."""
     stage = open_stage(arguments.directory, progress_to_stderr())
     with timed(stage.workspace, "train"):
-        manifest = train_model(stage, open_model_format())
+        manifest = train_model(stage, open_model_format(stage.workspace.root))
     if arguments.json:
         print_json(manifest.model_dump(mode="json"))
     return 0
@@ -27,7 +27,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     """Measure the model on the holdout."""
     stage = open_stage(arguments.directory, progress_to_stderr())
     with timed(stage.workspace, "evaluate"):
-        evaluation = evaluate_model(stage, open_model_format())
+        evaluation = evaluate_model(stage, open_model_format(stage.workspace.root))
     if arguments.json:
         print_json(json.loads(evaluation.model_dump_json()))
     else:

@@ -29,7 +29,9 @@ def plan_rehearsal(project: Project, params: Params, *, source: str) -> tuple[st
         raise UsageError(
             f"{len(batches)} batches are too few for a champion and a challenger", fix="raise data.through."
         )
-    before, last = batches[-2:]
+    # A champion that has seen half of what the challenger has: old enough for the difference to show.
+    before = batches[max(len(batches) // 2, params.evaluation.holdout_batches + 1) - 1]
+    last = batches[-1]
     branch = f"data-{last}"
     steps = (
         Step(
@@ -49,7 +51,7 @@ def plan_rehearsal(project: Project, params: Params, *, source: str) -> tuple[st
         ),
         Step(
             name="challenger",
-            why=f"{last} arrives: on a branch, only the new batch is computed, and a model is trained with one more.",
+            why=f"Data arrives through {last}: on a branch, only what is new is computed, and a new model is trained.",
             commands=(
                 ("git", "switch", "--quiet", "-C", branch),
                 ("gitrain", "data", "advance", "--to", last),

@@ -62,8 +62,8 @@ def _story(rehearsal: Rehearsal, evaluation: Evaluation, validation: ValidationR
     quarantined = sum(batch.quarantined for batch in validation.batches)
     seconds = sum(result.seconds for result in rehearsal.results)
     return (
-        f"The champion knew the data through **{escape(rehearsal.champion_batch)}**; then "
-        f"**{escape(rehearsal.challenger_batch)}** arrived and a challenger was trained. "
+        f"The champion knows the data through **{escape(rehearsal.champion_batch)}**; then more arrived, through "
+        f"**{escape(rehearsal.challenger_batch)}**, and a challenger was trained. "
         f"Both were judged on the {evaluation.rows:,} rows and {evaluation.units} units of "
         f"{escape(', '.join(evaluation.batches))}, which neither had seen. "
         f"Validation read {rows:,} rows in {len(validation.batches)} batches and put {quarantined:,} into quarantine. "
