@@ -17,7 +17,7 @@ from features_work import by_hand as features_by_hand
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
 from flight_delay.project import PROJECT
@@ -50,7 +50,7 @@ def tables(folder: Path, months: list[str]) -> None:
             )
 
 
-def estimator() -> object:
+def estimator() -> Pipeline:
     """What `hist_gradient_boosting` makes."""
     encode = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, min_frequency=1)
     columns = make_column_transformer(

@@ -1,4 +1,4 @@
-"""What a gate, a check or a probe says: an outcome, its reason and its figures. A verdict is a value, never an exception."""
+"""What a gate, a check or a probe says: an outcome, its reason and its figures. A value, never an exception."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

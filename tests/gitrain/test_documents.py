@@ -1,7 +1,8 @@
 import pytest
+from pydantic import Field
+
 from gitrain.documents import Document, Section, parse_json, parse_yaml
 from gitrain.errors import SettingsError
-from pydantic import Field
 
 
 class Inner(Section):

@@ -1,8 +1,9 @@
 import inspect
 import pickle
 
-import gitrain.errors
 import pytest
+
+import gitrain.errors
 from gitrain.errors import DataError, GitrainError, SettingsError, UsageError
 
 ERRORS = [

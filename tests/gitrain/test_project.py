@@ -5,6 +5,7 @@ from datetime import timedelta
 import pandera.polars as pa
 import polars as pl
 import pytest
+
 from gitrain.data.batches import Numbered
 from gitrain.data.contracts import TableContract
 from gitrain.data.tables import Table
@@ -94,7 +95,10 @@ def test_parts_that_fit_make_a_project():
             "no decision time",
         ),
         # A leak: a row feature that reads an outcome cannot even be declared.
-        ({"features": features(RowFeature(name="tall", expression=pl.col("ill")))}, "feature 'tall' uses the column 'ill'"),
+        (
+            {"features": features(RowFeature(name="tall", expression=pl.col("ill")))},
+            "feature 'tall' uses the column 'ill'",
+        ),
         (
             {
                 "features": features(

@@ -1,4 +1,5 @@
 import pytest
+
 from gitrain.errors import SettingsError
 from gitrain.settings import load_settings
 

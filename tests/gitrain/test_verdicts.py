@@ -1,6 +1,7 @@
-from gitrain.verdicts import Outcome, Verdict, worst
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gitrain.verdicts import Outcome, Verdict, worst
 
 OUTCOMES = st.lists(st.sampled_from(Outcome))
 

@@ -38,7 +38,12 @@ PASSED_OVER = {
     "gitrain.verdicts",
 }
 # The shape of expressions that a project hands over, not their computation.
-DECLARATIONS = {"gitrain.features.definitions", "gitrain.metrics", "gitrain.block_statistics", "gitrain.training.estimators"}
+DECLARATIONS = {
+    "gitrain.block_statistics",
+    "gitrain.features.definitions",
+    "gitrain.metrics",
+    "gitrain.training.estimators",
+}
 
 
 def stages():

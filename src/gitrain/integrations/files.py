@@ -30,7 +30,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             stream.flush()
             os.fsync(stream.fileno())
         # mkstemp makes files that only the owner can read.
-        os.chmod(beside, 0o644)  # noqa: S103
+        os.chmod(beside, 0o644)
         os.replace(beside, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):

@@ -13,7 +13,7 @@ _HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206
 
 
 def escape(value: object, *, longest: int = _LONGEST) -> str:
-    """`value` as text that Markdown shows as it is: no links, HTML, mentions, issue references, rows or control characters.
+    """`value` as text that Markdown shows as it is: no links, HTML, mentions, references, rows or control characters.
 
     Args:
         value: anything; its `str` is shown, shortened to `longest` characters.
@@ -24,7 +24,7 @@ def escape(value: object, *, longest: int = _LONGEST) -> str:
         text = text[: longest - 1] + "…"
     escaped = _NUMBERED.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", text))
     # A backslash does not stop mentions, nor links without any markup: a zero-width space does.
-    escaped = escaped.replace("@", "@\u200b")
+    escaped = escaped.replace("@", "@\u200b").replace("\\#", "\\#\u200b")
     return re.sub(r"(?i)\b(https?|ftp|mailto|www)(?=[:.])", "\\1\u200b", escaped)
 
 

@@ -1,8 +1,10 @@
 import json
 import subprocess
 import sys
+import textwrap
 
 import pytest
+
 from gitrain import __version__
 from gitrain.cli.commands import COMMANDS, GROUPS
 from gitrain.cli.main import build_parser, main
@@ -82,18 +84,26 @@ def test_an_interrupt_is_no_traceback(monkeypatch, capsys):
 
 
 def test_a_reader_that_goes_away_is_no_traceback():
-    program = "import sys; from gitrain.cli.console import print_text; print_text('x' * 10_000_000)"
-    wrapped = f"import gitrain.cli.data, gitrain.cli.main as m\ndef run(a):\n    exec({program!r})\n    return 0\n"
-    wrapped += "gitrain.cli.data.ingest = run\nimport sys; sys.exit(m.main(['data', 'ingest']))"
-    writer = subprocess.Popen([sys.executable, "-c", wrapped], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert writer.stdout is not None
-    assert writer.stderr is not None
-    writer.stdout.read(10)
-    writer.stdout.close()
+    program = textwrap.dedent(
+        """
+        import sys
+        import gitrain.cli, gitrain.cli.data
+        from gitrain.cli.console import print_text
+        def run(arguments):
+            print_text("x" * 10_000_000)
+            return 0
+        gitrain.cli.data.ingest = run
+        sys.exit(gitrain.cli.main(["data", "ingest"]))
+        """
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        assert writer.stderr is not None
+        writer.stdout.read(10)
+        writer.stdout.close()
 
-    assert writer.stderr.read() == b""
-    writer.stderr.close()
-    assert writer.wait(timeout=30) == 3
+        assert writer.stderr.read() == b""
+        assert writer.wait(timeout=30) == 3
 
 
 def test_help_imports_no_library_that_is_slow():

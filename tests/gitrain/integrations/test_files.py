@@ -6,9 +6,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
+
 from gitrain.errors import DataError, PipelineError
 from gitrain.integrations.files import LocalMemo, LocalWorkspace, replacing
-from polars.testing import assert_frame_equal
 
 
 @pytest.fixture

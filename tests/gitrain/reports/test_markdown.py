@@ -1,8 +1,9 @@
 import pytest
-from gitrain.reports.markdown import escape, format_figure, table
 from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
+
+from gitrain.reports.markdown import escape, format_figure, table
 
 # GitHub's Markdown: tables, strikethrough and bare links on top of CommonMark.
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
@@ -16,7 +17,7 @@ def cells(markdown):
         if token.type == "td_open":
             inside = True
         elif token.type == "inline" and inside:
-            found.append([(child.type, child.content) for child in token.children])
+            found.append([(child.type, child.content) for child in token.children or ()])
             inside = False
     return found
 
