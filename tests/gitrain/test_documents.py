@@ -11,8 +11,8 @@ class Inner(Section):
 
 class Outer(Document):
     inner: Inner
-    by_name: dict[str, Inner] = {}
-    several: list[Inner] = []
+    by_name: dict[str, Inner] = Field(default_factory=dict)
+    several: list[Inner] = Field(default_factory=list)
 
 
 GOOD = "schema_version: 1\ninner: {threshold: 0.5}\n"
