@@ -10,7 +10,7 @@ import polars as pl
 
 from gitrain.data.contracts import OpenCategory, TableContract
 
-__all__ = ["AIRPORTS", "FEATURES", "FLIGHTS", "PREDICTIONS", "WEATHER"]
+__all__ = ["AIRPORTS", "CARRIERS", "DESTINATIONS", "FEATURES", "FLIGHTS", "KEY", "ORIGINS", "PREDICTIONS", "WEATHER"]
 
 KEY = ("date", "carrier", "flight", "origin")
 CARRIERS = ("9E", "AA", "AS", "B6", "DL", "EV", "F9", "FL", "HA", "MQ", "OO", "UA", "US", "VX", "WN", "YV")

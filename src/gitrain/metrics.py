@@ -29,7 +29,10 @@ __all__ = [
     "METRICS",
     "ROC_AUC",
     "BlockStatistic",
+    "Blocks",
+    "Labels",
     "Metric",
+    "Scores",
     "expected_calibration_error",
 ]
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from gitrain.evaluation.document import CalibrationBin, significant
 
-__all__ = ["calibration_csv", "precision_recall_csv", "roc_csv"]
+__all__ = ["Floats", "calibration_csv", "precision_recall_csv", "roc_csv"]
 
 _POINTS = 300
 

@@ -9,7 +9,7 @@ import polars as pl
 
 from gitrain.errors import ProjectError
 
-__all__ = ["AsOfFeatures", "Entity", "FeatureSet", "History", "RowFeature", "WindowFeatures"]
+__all__ = ["Aggregation", "AsOfFeatures", "Entity", "FeatureSet", "History", "RowFeature", "WindowFeatures"]
 
 Aggregation = Literal["mean", "sum", "count"]
 

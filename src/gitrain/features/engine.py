@@ -14,7 +14,7 @@ from gitrain.features.definitions import AsOfFeatures, Entity, FeatureSet, RowFe
 from gitrain.features.exact_sums import range_sums
 from gitrain.features.history import EVENT_TIME, KNOWN_AT, as_key, group_key, reach, readers, taken, utc, value_of
 
-__all__ = ["as_text", "compute_features", "decision_times"]
+__all__ = ["Positions", "Values", "as_text", "compute_features", "decision_times"]
 
 Positions = NDArray[np.int64]
 Values = NDArray[np.int64] | NDArray[np.float64]

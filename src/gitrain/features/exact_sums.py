@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["RangeSums", "range_sums"]
+__all__ = ["Positions", "RangeSums", "range_sums"]
 
 Positions = NDArray[np.int64]
 

@@ -17,7 +17,7 @@ from gitrain.features.history import prepare_history
 from gitrain.features.scramble import Strength, scramble_future
 from gitrain.verdicts import Figure, Outcome, Verdict
 
-__all__ = ["Compute", "Sample", "verify_samples"]
+__all__ = ["BRUTE_FORCE", "FUTURE", "INCREMENTAL", "ROW_BY_ROW", "Compute", "Sample", "verify_samples"]
 
 Compute = Callable[[FeatureSet, pl.DataFrame, Mapping[str, pl.DataFrame]], pl.DataFrame]
 

@@ -14,7 +14,7 @@ from gitrain.evaluation.estimates import Resampling
 from gitrain.metrics import Metric
 from gitrain.verdicts import Figure
 
-__all__ = ["Difference", "Holdout", "Measurement", "differences", "measure", "number", "signed", "span"]
+__all__ = ["Difference", "Holdout", "Measurement", "Scores", "differences", "measure", "number", "signed", "span"]
 
 Scores = NDArray[np.float64]
 

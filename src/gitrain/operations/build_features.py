@@ -15,7 +15,7 @@ from gitrain.pipeline.layout import FEATURES, partition
 from gitrain.pipeline.workspace import memo_key
 from gitrain.project import Project, Target
 
-__all__ = ["build_features", "partitions_of"]
+__all__ = ["DECISION_TIME", "build_features", "feature_table", "partitions_of"]
 
 DECISION_TIME = "decision_time"
 _SHOWN = 5
