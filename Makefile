@@ -24,7 +24,7 @@ help: ## list the targets
 env: ## make .venv from requirements.lock (PYTHON=... chooses the interpreter)
 	@VENV=$(VENV) PYTHON="$(PYTHON)" ./tools/environment.sh
 
-demo: env ## see the loop on real flights: train a champion, add a month, judge a challenger
+demo: env ## see the loop on real flights: train a champion, add months of data, judge a challenger
 	@"$(BIN)/gitrain" rehearse
 
 test: env ## run the tests (ARGS=... goes to pytest, JOBS=... processes)

@@ -122,9 +122,9 @@ def open_run_store(settings: Settings, *, with_models: bool = False) -> RecordSt
     return MlflowRunStore(uri=settings.repository.tracking_uri, root=settings.root, trusted_types=trusted)
 
 
-def open_shell(folder: Path) -> LocalShell:
-    """Commands in a folder."""
-    return LocalShell(folder)
+def open_shell(folder: Path, log: Path) -> LocalShell:
+    """Commands in a folder, with a log of what they print."""
+    return LocalShell(folder, log)
 
 
 def empty_folder(path: Path) -> Path:

@@ -29,7 +29,7 @@ def rehearse(arguments: argparse.Namespace) -> int:
     folder = empty_folder(root / arguments.folder)
     repository = folder / "repository"
     repository.mkdir()
-    results = carry_out(steps, open_shell(repository), progress=progress, clock=time.monotonic)
+    results = carry_out(steps, open_shell(repository, folder / "log.txt"), progress=progress, clock=time.monotonic)
     rehearsal = Rehearsal(champion_batch=champion, challenger_batch=challenger, results=results)
 
     scratch = open_workspace(repository)

@@ -18,12 +18,13 @@ _OWN_MODULES = ("dvc", "gitrain")
 
 @dataclass(frozen=True)
 class LocalShell:
-    """A `Shell` in a local folder."""
+    """A `Shell` in a local folder; what commands print on stdout goes to the end of the file `log`."""
 
     folder: Path
+    log: Path
 
     def run(self, command: Sequence[str], *, capture: bool) -> CommandResult:
-        """Run a command to its end; unless `capture`, its stdout goes to this process's stderr."""
+        """Run a command to its end; its stdout is captured or goes to the log, its stderr is this process's."""
         program, *arguments = command
         line = [sys.executable, "-m", program, *arguments] if program in _OWN_MODULES else list(command)
         # The commands of DVC's stages find `gitrain` beside this interpreter too.
@@ -33,15 +34,16 @@ class LocalShell:
         for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
             environment.pop(name, None)
         try:
-            done = subprocess.run(
-                line,
-                cwd=self.folder,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE if capture else sys.stderr.fileno(),
-                text=True,
-                check=False,
-            )
+            with self.log.open("ab") as log:
+                done = subprocess.run(
+                    line,
+                    cwd=self.folder,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE if capture else log,
+                    text=True,
+                    check=False,
+                )
         except FileNotFoundError as error:
             raise IntegrationError(f"{program!r} is not on this machine", fix=f"install {program}.") from error
         return CommandResult(exit_code=done.returncode, stdout=done.stdout or "")

@@ -102,7 +102,7 @@ def carry_out(
             if result.exit_code not in accepted:
                 raise IntegrationError(
                     f"`{' '.join(command)}` ended with exit code {result.exit_code} in step {step.name!r}",
-                    fix="look at its messages above; the scratch folder is left as it is.",
+                    fix="look at its messages above and at log.txt in the scratch folder, which is left as it is.",
                 )
         results.append(
             StepResult(step=step, exit_code=result.exit_code, stdout=result.stdout, seconds=round(clock() - start, 1))

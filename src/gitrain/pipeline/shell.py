@@ -19,7 +19,7 @@ class Shell(Protocol):
     """Runs commands in one folder; `git`, `dvc` and `gitrain` are those of this installation."""
 
     def run(self, command: Sequence[str], *, capture: bool) -> CommandResult:
-        """Run a command to its end; unless `capture`, its stdout goes to this process's stderr.
+        """Run a command to its end; its stdout is captured or kept in a log, its stderr is this process's.
 
         Raises:
             IntegrationError: the program is not there.
