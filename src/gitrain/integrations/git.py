@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from gitrain.errors import IntegrationError, PipelineError, UsageError
+from gitrain.pipeline.changes import FileChange
 
 __all__ = ["GitRepository"]
 
@@ -91,6 +92,39 @@ class GitRepository:
         paths = (entry[3:] for entry in listing.split(b"\0") if entry)
         return sorted(os.fsdecode(path.removeprefix(prefix)) for path in paths)
 
+    def contains(self, commit: str) -> bool:
+        """Whether the commit that is checked out has `commit` in its history.
+
+        Raises:
+            UsageError: `commit` names no commit.
+            PipelineError: Git cannot tell, e.g. before the first commit.
+        """
+        done = _git(self.root, "merge-base", "--is-ancestor", "--end-of-options", self.commit(commit), "HEAD")
+        if done.returncode not in (0, 1):
+            raise _failure(self.root, "merge-base", done)
+        return done.returncode == 0
+
+    def differences(self, commit: str) -> list[FileChange]:
+        """The tracked files below `root` that differ from `commit`, by path; a renamed one knows its old name.
+
+        Raises:
+            UsageError: `commit` names no commit.
+            PipelineError: Git cannot compare, e.g. because a partial clone never fetched a file.
+        """
+        flags = ("--numstat", "-z", "--relative", "--find-renames", "--no-ext-diff", "--no-textconv", "--no-color")
+        listing = self._run("diff", *flags, "--end-of-options", self.commit(commit), "--", ".")
+        changes: list[FileChange] = []
+        # ADDED <tab> DELETED <tab> PATH <nul>, and for renames an empty path, then <nul> OLD <nul> NEW <nul>.
+        fields = iter(listing.split(b"\0"))
+        for field in fields:
+            if not field:
+                continue
+            added, deleted, path = field.split(b"\t", 2)
+            was = None if path else _text(next(fields))
+            name = _text(path or next(fields))
+            changes.append(FileChange(path=name, added=_count(added), deleted=_count(deleted), was=was))
+        return sorted(changes, key=lambda change: change.path)
+
     def _resolve(self, ref: str) -> str | None:
         _ = self._prefix  # outside a repository rev-parse would fail as it does for an unknown name
         arguments = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
@@ -116,6 +150,15 @@ class GitRepository:
         if done.returncode != 0:
             raise _failure(self.root, arguments[0], done)
         return done.stdout
+
+
+def _text(name: bytes) -> str:
+    """A file's name for people: what is no UTF-8 in it is replaced."""
+    return name.decode(errors="replace")
+
+
+def _count(lines: bytes) -> int | None:
+    return None if lines == b"-" else int(lines)
 
 
 def _git(root: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Protocol
 
-__all__ = ["ArtifactCache", "Repository"]
+from gitrain.pipeline.changes import FileChange
+
+__all__ = ["ArtifactCache", "Comparison", "Repository"]
 
 
 class Repository(Protocol):
@@ -20,6 +22,16 @@ class Repository(Protocol):
 
     def changed(self) -> list[str]:
         """Tracked files that differ from the commit, and untracked ones that are not ignored, sorted."""
+
+
+class Comparison(Repository, Protocol):
+    """A repository whose tree can be compared with a commit."""
+
+    def contains(self, commit: str) -> bool:
+        """Whether the commit that is checked out has `commit`, a full hash, in its history."""
+
+    def differences(self, commit: str) -> list[FileChange]:
+        """The tracked files of the working tree that differ from `commit`, a full hash, by path."""
 
 
 class ArtifactCache(Protocol):
