@@ -8,10 +8,11 @@ from typing import Any
 
 import pandera.polars as pa
 import polars as pl
+
 from gitrain.data.batches import Numbered
 from gitrain.data.contracts import TableContract
 from gitrain.data.tables import Table
-from gitrain.errors import DataError
+from gitrain.errors import DataError, SettingsError
 from gitrain.features.definitions import Entity, FeatureSet, RowFeature
 from gitrain.metrics import LOG_LOSS, ROC_AUC
 from gitrain.project import Project, Slice, Target
@@ -47,12 +48,23 @@ def batch_of() -> pl.Expr:
 
 
 def forest(parameters: Mapping[str, Any], columns: FeatureColumns, seed: int) -> Estimator:
-    """An estimator of the project's own."""
+    """An estimator of the project's own, with parameters of its own."""
+    from sklearn.compose import make_column_transformer
     from sklearn.ensemble import RandomForestClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OrdinalEncoder
 
-    return RandomForestClassifier(
+    unknown = sorted(set(parameters) - {"trees", "min_samples_leaf"})
+    if unknown:
+        raise SettingsError(f"the forest has no parameter {unknown[0]!r}", fix="use trees and min_samples_leaf.")
+    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+    classifier = RandomForestClassifier(
         n_estimators=parameters["trees"], min_samples_leaf=parameters["min_samples_leaf"], random_state=seed
     )
+    model: Estimator = make_pipeline(
+        make_column_transformer((encoder, list(columns.categorical)), remainder="passthrough"), classifier
+    )
+    return model
 
 
 PROJECT = Project(
@@ -82,18 +94,23 @@ PROJECT = Project(
             table="patients",
             key=("patient",),
             known_in_advance=("patient", *MEASUREMENTS),
-            unit=("person", pl.col("patient").cast(pl.String)),
+            unit=("person", pl.col("patient").cast(pl.String).str.zfill(4)),
         ),
         features=(
             *(RowFeature(name=name, expression=pl.col(name)) for name in MEASUREMENTS),
-            RowFeature(name="size", expression=pl.when(pl.col("area") < 550).then(pl.lit("S")).otherwise(pl.lit("L"))),
+            RowFeature(
+                name="grain",
+                expression=pl.when(pl.col("texture") < 18).then(pl.lit("fine")).otherwise(pl.lit("coarse")),
+            ),
         ),
-        categorical=("size",),
+        categorical=("grain",),
     ),
     feature_contract=TableContract(schema=pa.DataFrameSchema({name: pa.Column(pl.Float64) for name in MEASUREMENTS})),
-    prediction_contract=TableContract(schema=pa.DataFrameSchema({"score": pa.Column(pl.Float64, pa.Check.in_range(0, 1))})),
+    prediction_contract=TableContract(
+        schema=pa.DataFrameSchema({"score": pa.Column(pl.Float64, pa.Check.in_range(0, 1))})
+    ),
     target=Target(name="malignant", label=pl.col("malignant")),
     estimators={"forest": forest, "logistic_regression": logistic_regression},
     metrics=(ROC_AUC, LOG_LOSS),
-    slices=(Slice(name="size", by=pl.col("size"), min_rows=20),),
+    slices=(Slice(name="grain", by=pl.col("grain"), min_rows=20),),
 )
