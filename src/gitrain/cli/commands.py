@@ -27,7 +27,19 @@ def _flag(*flags: str, **options: Any) -> Argument:
 
 _JSON = _flag("--json", action="store_true", help="print the result as JSON on stdout")
 
+
+def _check(group: str, summary: str) -> Command:
+    arguments = (
+        _flag("--base", metavar="REF", help="the commit to compare with, e.g. origin/main"),
+        _flag("--out", metavar="FILE", help="write the report as Markdown to this file as well"),
+        _JSON,
+    )
+    runner = "check_all" if group == "all" else "check_group"
+    return Command(("check", group), summary, f"gitrain.cli.checks:{runner}", arguments)
+
+
 GROUPS = {
+    "check": "ask of a tree what CI asks of it",
     "data": "ingest batches and judge them by their contracts",
     "features": "compute features point in time, and prove them so",
     "gate": "judge a model by thresholds, slices and the champion",
@@ -76,6 +88,8 @@ COMMANDS = (
             _JSON,
         ),
     ),
+    _check("all", "run every group of checks; the worst verdict decides"),
+    Command(("check", "list"), "name every check and what it catches", "gitrain.cli.checks:list_checks", (_JSON,)),
     Command(("run", "record"), "write the run that dvc.lock describes to MLflow", "gitrain.cli.runs:record", (_JSON,)),
     Command(("run", "list"), "the recorded runs, newest first", "gitrain.cli.runs:list_runs", (_JSON,)),
     Command(

@@ -84,4 +84,4 @@ def _add(parent: "argparse._SubParsersAction[argparse.ArgumentParser]", name: st
     parser = parent.add_parser(name, help=command.summary, description=command.summary)
     for argument in command.arguments:
         parser.add_argument(*argument.flags, **argument.options)
-    parser.set_defaults(runner=command.runner)
+    parser.set_defaults(runner=command.runner, words=command.words)
