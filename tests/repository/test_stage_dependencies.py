@@ -1,5 +1,8 @@
 """Each stage of dvc.yaml depends on the code that its outputs come from."""
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import grimp
@@ -97,6 +100,23 @@ def test_every_dependency_on_code_exists(stage):
     for dependency in stages()[stage]["deps"]:
         if dependency.startswith(("src/", "requirements")):
             assert (ROOT / dependency).exists(), dependency
+
+
+def test_dvc_reads_the_pipeline(tmp_path):
+    for name in ("dvc.yaml", "params.yaml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+    subprocess.run([sys.executable, "-m", "dvc", "init", "--quiet"], cwd=tmp_path, check=True)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "stage", "list", "--name-only"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.split() == list(CODE)
 
 
 def test_every_stage_is_looked_at():
