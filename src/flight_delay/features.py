@@ -1,11 +1,12 @@
 """What is known of a flight two hours before its scheduled departure: its schedule, the weather, how others fared.
 
-How others fared is asked in two ways. *Late* is the target itself, known when a flight has arrived: exact, and hours
-old. *Overdue* is known at a fixed moment whatever happens next: 15 minutes after its scheduled time a flight has left,
-or landed, or it has not. Nothing waits for the flights that are still stuck, so a storm shows at once; a cancelled
-flight is overdue, for its cancellation is not recorded before.
+How others fared is asked in two ways. Whether and by how much they were late is known when they have arrived: exact,
+and hours old. Whether they are overdue is known at a fixed moment whatever happens next: 15 minutes after its scheduled
+time a flight has left, or landed, or it has not. Nothing waits for the flights that are still stuck, so a storm shows
+at once; a cancelled flight is overdue, for its cancellation is not recorded before.
 """
 
+from dataclasses import replace
 from datetime import timedelta
 
 import polars as pl
@@ -77,6 +78,8 @@ _HISTORIES = (
 
 # Each of these is decided at the `known_at` of its history: what is null by then has not happened.
 _LATE = pl.col("arr_delay") >= 15
+# A few flights are late by most of a day: beyond four hours more says nothing more of the next flight.
+_ARRIVAL_DELAY = pl.col("arr_delay").clip(-60, 240)
 _NOT_LEFT = (pl.col("dep_delay") > 15).fill_null(True)
 _NOT_LEFT_IN_AN_HOUR = (pl.col("dep_delay") > 60).fill_null(True)
 _NOT_LANDED = (pl.col("arr_delay") > 15).fill_null(True)
@@ -106,13 +109,12 @@ _WINDOWS = {
     "1h": timedelta(hours=1),
     "3h": timedelta(hours=3),
     "24h": timedelta(hours=24),
-    "7d": timedelta(days=7),
     "14d": timedelta(days=14),
 }
 
 
-def _share(prefix: str, history: str, value: pl.Expr, by: tuple[str, ...], *windows: str) -> WindowFeatures:
-    """The share of flights with `value`, among those that have the columns `by` in common, in each window."""
+def _mean(prefix: str, history: str, value: pl.Expr, by: tuple[str, ...], *windows: str) -> WindowFeatures:
+    """The mean of `value` in each window, over the flights that have the columns `by` in common with this one."""
     return WindowFeatures(
         prefix=prefix,
         history=history,
@@ -123,26 +125,34 @@ def _share(prefix: str, history: str, value: pl.Expr, by: tuple[str, ...], *wind
     )
 
 
+def _count(prefix: str, history: str, by: tuple[str, ...], *windows: str) -> WindowFeatures:
+    """The number of flights in each window that have the columns `by` in common with this one."""
+    return replace(_mean(prefix, history, pl.lit(1), by, *windows), aggregation="count")
+
+
 FEATURES = FeatureSet(
     entity=_FLIGHT,
     features=(
         *_SCHEDULE,
         _WEATHER,
-        _share("late_origin", "arrivals", _LATE, ("origin",), "7d"),
-        _share("late_carrier", "arrivals", _LATE, ("carrier",), "14d"),
-        _share("late_route", "arrivals", _LATE, ("origin", "dest"), "14d"),
-        _share("late_carrier_origin", "arrivals", _LATE, ("carrier", "origin"), "14d"),
-        _share("late_carrier_dest", "arrivals", _LATE, ("carrier", "dest"), "14d"),
-        _share("not_left", "departures_due", _NOT_LEFT, (), "1h"),
-        _share("not_left_origin", "departures_due", _NOT_LEFT, ("origin",), "1h", "3h"),
-        _share("not_left_dest", "departures_due", _NOT_LEFT, ("dest",), "3h"),
-        _share("not_left_carrier", "departures_due", _NOT_LEFT, ("carrier",), "3h"),
-        _share("not_left_carrier_origin", "departures_due", _NOT_LEFT, ("carrier", "origin"), "3h"),
-        _share("not_left_in_an_hour_origin", "departures_long_due", _NOT_LEFT_IN_AN_HOUR, ("origin",), "3h"),
-        _share("not_left_in_an_hour_dest", "departures_long_due", _NOT_LEFT_IN_AN_HOUR, ("dest",), "3h"),
-        _share("not_landed_origin", "arrivals_due", _NOT_LANDED, ("origin",), "3h", "24h"),
-        _share("not_landed_dest", "arrivals_due", _NOT_LANDED, ("dest",), "3h", "24h"),
-        _share("not_landed_carrier", "arrivals_due", _NOT_LANDED, ("carrier",), "24h"),
+        _mean("late_carrier", "arrivals", _LATE, ("carrier",), "14d"),
+        _mean("late_carrier_origin", "arrivals", _LATE, ("carrier", "origin"), "14d"),
+        _mean("late_route", "arrivals", _LATE, ("origin", "dest"), "14d"),
+        # How late says more than whether: early arrivals tell padded schedules and winds on the way.
+        _mean("arr_delay", "arrivals", _ARRIVAL_DELAY, (), "3h"),
+        _mean("arr_delay_origin", "arrivals", _ARRIVAL_DELAY, ("origin",), "3h"),
+        _mean("arr_delay_dest", "arrivals", _ARRIVAL_DELAY, ("dest",), "3h", "24h"),
+        _mean("arr_delay_carrier", "arrivals", _ARRIVAL_DELAY, ("carrier",), "24h"),
+        _mean("arr_delay_route", "arrivals", _ARRIVAL_DELAY, ("origin", "dest"), "24h"),
+        _mean("not_left", "departures_due", _NOT_LEFT, (), "1h"),
+        _mean("not_left_origin", "departures_due", _NOT_LEFT, ("origin",), "1h", "3h"),
+        _mean("not_left_carrier_origin", "departures_due", _NOT_LEFT, ("carrier", "origin"), "3h"),
+        _mean("not_left_dest", "departures_due", _NOT_LEFT, ("dest",), "3h"),
+        _mean("not_left_in_an_hour_origin", "departures_long_due", _NOT_LEFT_IN_AN_HOUR, ("origin",), "3h"),
+        _mean("not_landed_origin", "arrivals_due", _NOT_LANDED, ("origin",), "24h"),
+        _mean("not_landed_carrier", "arrivals_due", _NOT_LANDED, ("carrier",), "24h"),
+        _count("flights_carrier_origin", "arrivals", ("carrier", "origin"), "14d"),
+        _count("flights_route", "arrivals", ("origin", "dest"), "14d"),
     ),
     categorical=("carrier", "origin", "dest"),
     histories=_HISTORIES,

@@ -8,7 +8,6 @@ import pytest
 from flight_delay import contract
 from flight_delay.features import FEATURES
 from flight_delay.project import PROJECT
-from gitrain.data.contracts import TableContract
 from gitrain.data.validation import Validation, validate
 
 MONTHS = [f"2013-{month:02d}" for month in range(1, 13)]
@@ -200,7 +199,3 @@ def test_a_prediction_is_a_probability(score, good):
         predictions, contract.PREDICTIONS, table="predictions", batch="2013-05", scheme=PROJECT.batches
     )
     assert (validation.summary.findings == ()) is good
-
-
-def test_contracts_are_public_values():
-    assert all(isinstance(getattr(contract, name), TableContract) for name in contract.__all__)

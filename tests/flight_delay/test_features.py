@@ -107,6 +107,10 @@ def test_shares_are_counted_by_hand(flights, rows, computed):
             & (pl.col("outcome_known_at") <= decision)
             & (pl.col("outcome_known_at") > decision - timedelta(days=14))
         )
+        last_day = known.filter(pl.col("outcome_known_at") > decision - timedelta(days=1))
+        delay = last_day["arr_delay"].clip(-60, 240).mean()
+        assert features["arr_delay_carrier_24h"] == pytest.approx(delay, abs=1e-9)
+        assert features["flights_carrier_origin_14d"] == (known["origin"] == flight["origin"]).sum()
         assert features["late_carrier_14d"] == pytest.approx((known["arr_delay"] >= 15).mean(), abs=1e-12)
         due = flights.filter(
             (pl.col("origin") == flight["origin"])
