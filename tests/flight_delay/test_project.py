@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -49,7 +50,11 @@ def test_params_fit_the_project(params):
 def test_estimators_take_their_parameters(params):
     columns = FeatureColumns(names=PROJECT.features.names, categorical=PROJECT.features.categorical)
     for name, factory in PROJECT.estimators.items():
-        assert factory(params.estimators[name], columns, 0)
+        classifier: Any = factory(params.estimators[name], columns, 7)
+        fitted_with = classifier.get_params()
+        assert fitted_with["classifier__random_state"] == 7
+        for parameter, value in params.estimators[name].items():
+            assert fitted_with[f"classifier__{parameter}"] == value
 
 
 def test_late_is_fifteen_minutes_or_more_and_unknown_without_an_arrival():
