@@ -43,6 +43,7 @@ GROUPS = {
     "data": "ingest batches and judge them by their contracts",
     "features": "compute features point in time, and prove them so",
     "gate": "judge a model by thresholds, slices and the champion",
+    "report": "report on a pull request, and judge whether a report may be posted",
     "run": "record runs in MLflow and read them back",
 }
 
@@ -90,6 +91,29 @@ COMMANDS = (
     ),
     _check("all", "run every group of checks; the worst verdict decides"),
     Command(("check", "list"), "name every check and what it catches", "gitrain.cli.checks:list_checks", (_JSON,)),
+    Command(
+        ("report", "pr"),
+        "report on this tree against a base; exit 0 once there is a report, whatever it says",
+        "gitrain.cli.reports:pull_request",
+        (
+            _flag("--base", metavar="REF", help="the commit to compare with, e.g. origin/main"),
+            _flag("--out", metavar="FILE", help="write the report as Markdown to this file as well"),
+            _flag("--gates", metavar="FILE", help="what `gate check --json` printed (default: judge the gates now)"),
+            _flag("--checks", metavar="FILE", action="append", help="what `check --json` printed; may be repeated"),
+            _flag("--runner-minutes", type=float, metavar="N", help="what continuous integration used so far"),
+            _JSON,
+        ),
+    ),
+    Command(
+        ("report", "check"),
+        "judge whether a report from an untrusted job may be posted",
+        "gitrain.cli.reports:check",
+        (
+            _flag("file", metavar="FILE", help="the report: Markdown, or JSON if the name ends in .json"),
+            _flag("--out", metavar="FILE", help="write the Markdown that passed to this file"),
+            _JSON,
+        ),
+    ),
     Command(("run", "record"), "write the run that dvc.lock describes to MLflow", "gitrain.cli.runs:record", (_JSON,)),
     Command(("run", "list"), "the recorded runs, newest first", "gitrain.cli.runs:list_runs", (_JSON,)),
     Command(

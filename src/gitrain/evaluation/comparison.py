@@ -80,12 +80,17 @@ class SliceMove(Section):
 
 
 class EvaluationComparison(Section):
-    """This tree's evaluation beside the base's.
+    """This tree's evaluation beside the base's, or alone.
 
     Attributes:
         same_rows: whether both were measured on the same holdout: equal batches, rows, units and positives.
         batches: the holdout of this tree.
-        batches_before: the holdout of the base.
+        batches_before: the holdout of the base; empty if there is nothing to compare with.
+        rows: of the holdout of this tree.
+        units: that they lie in.
+        unit: the name of what is resampled.
+        base_rate: the share of positives.
+        base_rate_before: the same of the base's holdout.
         confidence: of the intervals.
         metrics: in the order of this tree's report, then those that it no longer has.
         compared: how many values of groups were compared.
@@ -96,19 +101,24 @@ class EvaluationComparison(Section):
 
     same_rows: bool
     batches: tuple[str, ...]
-    batches_before: tuple[str, ...]
+    batches_before: tuple[str, ...] = ()
+    rows: int = Field(ge=0)
+    units: int = Field(ge=0)
+    unit: str
+    base_rate: float = Field(ge=0, le=1)
+    base_rate_before: float | None = Field(default=None, ge=0, le=1)
     confidence: float = Field(gt=0, lt=1)
     metrics: tuple[MetricComparison, ...]
-    compared: int = Field(ge=0)
+    compared: int = Field(default=0, ge=0)
     moved: tuple[SliceMove, ...] = ()
     appeared: tuple[str, ...] = ()
     vanished: tuple[str, ...] = ()
 
 
 def compare_evaluations(
-    before: Evaluation, after: Evaluation, differences: Mapping[str, PairedDifference]
+    before: Evaluation | None, after: Evaluation, differences: Mapping[str, PairedDifference]
 ) -> EvaluationComparison:
-    """Two evaluations of one project side by side.
+    """Two evaluations of one project side by side, or one alone.
 
     A group has moved if the difference of its two values is larger than the root of the sum of squares of the two half
     widths of their intervals: what an interval of the difference would be, were both sides independent. On the same
@@ -116,13 +126,25 @@ def compare_evaluations(
     to one minus the confidence by chance.
 
     Args:
-        before: of the base.
+        before: of the base, if there is one.
         after: of the tree.
         differences: paired differences by metric, from the champion gate.
 
     Raises:
         PipelineError: the two are about another project, target or unit, or have intervals of other confidence.
     """
+    alone = EvaluationComparison(
+        same_rows=False,
+        batches=after.batches,
+        rows=after.rows,
+        units=after.units,
+        unit=after.unit,
+        base_rate=after.base_rate,
+        confidence=after.confidence,
+        metrics=tuple(_metrics(before, after, differences)),
+    )
+    if before is None:
+        return alone
     for what in ("project", "target", "unit", "confidence"):
         one, other = getattr(before, what), getattr(after, what)
         if one != other:
@@ -132,16 +154,16 @@ def compare_evaluations(
             )
     old, new = _groups(before), _groups(after)
     compared, moves = _moves(before, after)
-    return EvaluationComparison(
-        same_rows=_holdout(before) == _holdout(after),
-        batches=after.batches,
-        batches_before=before.batches,
-        confidence=after.confidence,
-        metrics=tuple(_metrics(before, after, differences)),
-        compared=compared,
-        moved=tuple(moves),
-        appeared=tuple(_name(*key) for key, group in new.items() if group.judged and key not in old),
-        vanished=tuple(_name(*key) for key, group in old.items() if group.judged and key not in new),
+    return alone.model_copy(
+        update={
+            "same_rows": _holdout(before) == _holdout(after),
+            "batches_before": before.batches,
+            "base_rate_before": before.base_rate,
+            "compared": compared,
+            "moved": tuple(moves),
+            "appeared": tuple(_name(*key) for key, group in new.items() if group.judged and key not in old),
+            "vanished": tuple(_name(*key) for key, group in old.items() if group.judged and key not in new),
+        }
     )
 
 
@@ -180,10 +202,11 @@ def _holdout(evaluation: Evaluation) -> tuple[object, ...]:
 
 
 def _metrics(
-    before: Evaluation, after: Evaluation, differences: Mapping[str, PairedDifference]
+    before: Evaluation | None, after: Evaluation, differences: Mapping[str, PairedDifference]
 ) -> Iterator[MetricComparison]:
-    for name in dict.fromkeys([*after.metrics, *before.metrics]):
-        now, then = after.metrics.get(name), before.metrics.get(name)
+    old = before.metrics if before is not None else {}
+    for name in dict.fromkeys([*after.metrics, *old]):
+        now, then = after.metrics.get(name), old.get(name)
         known = now or then
         assert known is not None  # noqa: S101  (the name comes from one of the two)
         yield MetricComparison(
@@ -269,7 +292,7 @@ def _manifest(manifest: ModelManifest) -> dict[str, Any]:
         "converged": manifest.converged,
         "trained on": batches[0] if len(batches) == 1 else f"{batches[0]} to {batches[-1]} ({len(batches)} batches)",
         "training rows": manifest.rows,
-        "positives": manifest.positives,
+        "training positives": manifest.positives,
         "features": len(manifest.features),
         "categorical features": json.dumps(sorted(manifest.categorical)),
         "target": manifest.target,

@@ -15,6 +15,7 @@ from gitrain.pipeline.layout import LOCK, PARAMS, RAW, REQUIREMENTS
 from gitrain.pipeline.lock import Lock, LockedStage
 
 __all__ = [
+    "RESULTS",
     "AreaChange",
     "BatchChange",
     "DataChanges",
@@ -321,7 +322,8 @@ _PIPELINE = "pipeline"
 _DEPENDENCIES = "dependencies"
 _ENVIRONMENTS = "environments and releases"
 _TESTS = "tests"
-_RESULTS = "written by the pipeline"
+#: The area of the files that stages write.
+RESULTS = "written by the pipeline"
 _OTHER = "other files"
 # In the order of the report; what runs with rights and what decides comes first.
 _AREAS: Sequence[tuple[str, tuple[str, ...]]] = (
@@ -331,7 +333,7 @@ _AREAS: Sequence[tuple[str, tuple[str, ...]]] = (
     (_DEPENDENCIES, (REQUIREMENTS, "pyproject.toml", "uv.lock", "setup.py", "setup.cfg", "requirements")),
     (_TESTS, ("tests/",)),
     ("documentation", ("docs/", "README", "CHANGELOG", "CONTRIBUTING", "SECURITY", "LICENSE")),
-    (_RESULTS, (LOCK, "reports/", "models/", "data/")),
+    (RESULTS, (LOCK, "reports/", "models/", "data/")),
     (_OTHER, ()),
 )
 
