@@ -20,7 +20,7 @@ from gitrain.errors import IntegrationError, PipelineError, UsageError
 from gitrain.pipeline.layout import LOCK, MODEL
 from gitrain.pipeline.lock import Lock
 
-__all__ = ["DvcCache", "DvcPipeline"]
+__all__ = ["DvcCache", "DvcPipeline", "dvc_environment", "dvc_repository", "remote_names"]
 
 _SHOWN_LINES = 12
 _SECONDS_TO_STOP = 10
@@ -84,14 +84,14 @@ class DvcCache:
 
     def _fetched(self, md5: str) -> Path | None:
         """Ask DVC itself: its cache may be configured outside the repository, and the remotes are its own."""
-        with _dvc_repository(self.root) as repository:
+        with dvc_repository(self.root) as repository:
             if repository is None:
                 return None
             found = _verified(Path(repository.cache.local.oid_to_path(md5)), md5)
             if found is not None:
                 return found
             problems = []
-            for name in _remotes(repository.config):
+            for name in remote_names(repository.config):
                 try:
                     arrived = _fetch(repository, name, md5)
                 except PipelineError:
@@ -160,7 +160,12 @@ class DvcPipeline:
         """
         command = [sys.executable, "-m", "dvc", "status", "--json"]
         done = subprocess.run(
-            command, cwd=self.root, env=_environment(None), stdin=subprocess.DEVNULL, capture_output=True, check=False
+            command,
+            cwd=self.root,
+            env=dvc_environment(None),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
         )
         if done.returncode != 0:
             raise _failed("dvc status", done.returncode, done.stderr.decode(errors="replace"))
@@ -173,7 +178,7 @@ class DvcPipeline:
         process = subprocess.Popen(
             [sys.executable, "-m", "dvc", *arguments],
             cwd=self.root,
-            env=_environment(environment),
+            env=dvc_environment(environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -200,7 +205,8 @@ def _stop(process: subprocess.Popen[str]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:
+def dvc_environment(extra: Mapping[str, str] | None) -> dict[str, str]:
+    """The environment of a DVC process: this Python's programs first on the PATH, no telemetry, `extra` on top."""
     here = str(Path(sys.executable).parent)
     return os.environ | {
         "DVC_NO_ANALYTICS": "1",
@@ -242,7 +248,7 @@ def _md5(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def _dvc_repository(root: Path) -> Iterator[Any]:
+def dvc_repository(root: Path) -> Iterator[Any]:
     """DVC's own view of the repository; None if there is none."""
     try:
         from dvc.exceptions import DvcException, NotDvcRepoError
@@ -265,7 +271,7 @@ def _dvc_repository(root: Path) -> Iterator[Any]:
         repository.close()
 
 
-def _remotes(config: Any) -> list[str]:
+def remote_names(config: Any) -> list[str]:
     """The names of the remotes, the default one first."""
     default = config["core"].get("remote")
     names = list(config["remote"])

@@ -9,10 +9,10 @@ from pathlib import Path, PurePosixPath
 from gitrain.errors import IntegrationError, PipelineError, UsageError
 from gitrain.pipeline.changes import FileChange
 
-__all__ = ["GitRepository"]
+__all__ = ["ELSEWHERE", "GitRepository"]
 
 # What `git rev-parse --local-env-vars` names: set inside hooks and aliases, they would point us at another repository.
-_ELSEWHERE = (
+ELSEWHERE = (
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_COMMON_DIR",
     "GIT_DIR",
@@ -162,7 +162,7 @@ def _count(lines: bytes) -> int | None:
 
 
 def _git(root: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    environment = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
+    environment = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
     environment |= {
         "GIT_LITERAL_PATHSPECS": "1",
         "GIT_NO_REPLACE_OBJECTS": "1",

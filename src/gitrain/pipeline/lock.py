@@ -1,5 +1,7 @@
 """dvc.lock: what the pipeline was last run with, and the hashes of what came out."""
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +13,7 @@ from gitrain.documents import Section, parse_yaml
 from gitrain.errors import PipelineError, SettingsError
 from gitrain.lineage import digest_of_bytes
 
-__all__ = ["Lock", "LockedFile", "LockedStage"]
+__all__ = ["Lock", "LockedFile", "LockedStage", "listing_md5"]
 
 _CONFLICT = re.compile(r"^(<{7}|={7}|>{7}|\|{7})( |$)", re.MULTILINE)
 _TAKE_ONE_SIDE = "take one side of it (`git checkout --theirs dvc.lock`, or `--ours`), run `dvc repro`, commit it."
@@ -140,3 +142,13 @@ class Lock:
                 if out is not None and dep.md5 != out.md5:
                     found.append(f"stage {name!r} read {dep.path} as {dep.md5}, and {self.source} has it as {out.md5}")
         return found
+
+
+def listing_md5(members: Mapping[str, str]) -> str:
+    """The MD5 of a folder, ``.dir`` behind it, from those of its files: of the listing that DVC writes.
+
+    Args:
+        members: the files' paths relative to the folder, with slashes, to their MD5.
+    """
+    entries = [{"md5": md5, "relpath": path} for path, md5 in sorted(members.items())]
+    return f"{hashlib.md5(json.dumps(entries, sort_keys=True).encode(), usedforsecurity=False).hexdigest()}.dir"
