@@ -1,7 +1,9 @@
 """`gitrain report pr | check`."""
 
 import argparse
+import functools
 import json
+import math
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,6 +27,9 @@ __all__ = ["check", "pull_request"]
 
 def pull_request(arguments: argparse.Namespace) -> int:
     """Report on this tree against a base; exit 0 once there is a report, whatever it says."""
+    minutes = arguments.runner_minutes
+    if minutes is not None and not (math.isfinite(minutes) and minutes >= 0):
+        raise UsageError(f"--runner-minutes is {minutes}", fix="give a number of minutes, 0 or more.")
     root = load_settings(Path(arguments.directory)).root
     workspace, repository = open_workspace(root), open_git(root)
 
@@ -36,17 +41,14 @@ def pull_request(arguments: argparse.Namespace) -> int:
         today = datetime.now(UTC).date()
         return check_gates(stage, open_model_format(root), repository, cache, base=arguments.base, today=today)
 
-    def checked(path: str) -> CheckReport:
-        return parse_json(CheckReport, _read(path), source=path)
-
     report = report_pull_request(
         workspace,
         repository,
         base=arguments.base,
         gates=judge,
-        checks={path: lambda path=path: checked(path) for path in arguments.checks or ()},
+        checks={path: functools.partial(_checks, path) for path in arguments.checks or ()},
         durations=read_durations(workspace),
-        runner_minutes=arguments.runner_minutes,
+        runner_minutes=minutes,
     )
     markdown = render_pull_request(report)
     if arguments.out is not None:
@@ -77,6 +79,10 @@ def check(arguments: argparse.Namespace) -> int:
     else:
         print_text(render_verdicts("The report may be posted", verdicts))
     return outcome.exit_code
+
+
+def _checks(path: str) -> CheckReport:
+    return parse_json(CheckReport, _read(path), source=path)
 
 
 def _unreadable(reason: str) -> Verdict:

@@ -241,8 +241,11 @@ def _moves(before: Evaluation, after: Evaluation) -> tuple[int, list[SliceMove]]
             margin = _margin(now, then)
             if then is None or now.value is None or then.value is None or margin is None:
                 continue
-            compared += 1
             difference = now.value - then.value
+            # A value that is not finite is no value.
+            if not math.isfinite(difference) or not math.isfinite(margin):
+                continue
+            compared += 1
             if abs(difference) <= margin:
                 continue
             known = after.metrics.get(metric)

@@ -9,7 +9,11 @@ _LONGEST = 120
 # Underscores inside words and hyphens, pluses and dots inside lines mean nothing to Markdown: they stay readable.
 _SPECIAL = re.compile(r"([\\`*\[\]<>#|~&$]|(?<!\w)_|_(?!\w)|^[-+=])")
 _NUMBERED = re.compile(r"^(\d{1,9})([.)])(?=\s|$)")
-_HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")
+# No boundary before them: `_www.` and `(www.` are links to a forge, and one space too many harms nobody.
+_LINKED = re.compile(r"(?i)((?:https?|ftp|mailto|xmpp|www)(?=[:.])|GH-(?=\d))")
+_HIDDEN = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\U000e0000-\U000e007f]+"
+)
 
 
 def escape(value: object, *, longest: int = _LONGEST) -> str:
@@ -25,7 +29,7 @@ def escape(value: object, *, longest: int = _LONGEST) -> str:
     escaped = _NUMBERED.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", text))
     # A backslash does not stop mentions, nor links without any markup: a zero-width space does.
     escaped = escaped.replace("@", "@\u200b").replace("\\#", "\\#\u200b")
-    return re.sub(r"(?i)\b(https?|ftp|mailto|www)(?=[:.])", "\\1\u200b", escaped)
+    return _LINKED.sub("\\1\u200b", escaped)
 
 
 def format_figure(value: object) -> str:

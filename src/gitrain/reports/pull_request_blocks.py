@@ -13,7 +13,7 @@ LIMIT = 60_000
 # The note on what was left out has to fit too.
 _RESERVE = 1_500
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/ +=,%()-]{1,80}")
-_LINKED = re.compile(r"(?i)://|www\.")
+_LINKED = re.compile(r"(?i)://|www\.|mailto:|xmpp:|gh-\d")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,12 +21,14 @@ LARGEST = 20_000_000
 _FENCE = "```"
 _LANGUAGES = ("console", "mermaid")
 # A zero-width space breaks mentions and references; the variation selector belongs to signs such as ⚠️.
-_INVISIBLE = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200c-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
+_INVISIBLE = re.compile(
+    r"[\x00-\x09\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200c-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
+)
 _TAG_LINE = re.compile(r"<details><summary>[\w ,.:–-]{1,80}</summary>|</details>")
 _CODE = re.compile(r"<code>(?=\S)((?:[^<>\n]|\\[<>])*)</code>")
 _ADDRESS = re.compile(r"(?i)(https?|ftp)://|www\.|(mailto|xmpp):")
 _MENTION = re.compile(r"@(?!\u200b)")
-_REFERENCE = re.compile(r"#\d|(?i:\bGH-)\d")
+_REFERENCE = re.compile(r"#\d|(?i:GH-)\d")
 
 Lines = Sequence[tuple[int, str]]
 
@@ -59,8 +61,9 @@ def check_document(text: str) -> tuple[list[Verdict], str | None]:
         markdown = render_pull_request(parse_json(PullRequestReport, text, source="the report"))
     except GitrainError as error:
         return [_verdict("report:form", [error.what], "")], None
-    except RecursionError:
-        return [_verdict("report:form", ["it is nested too deeply"], "")], None
+    except (ArithmeticError, RecursionError, ValueError) as error:
+        # Numbers that no report of ours holds, or values within values: not worth a traceback.
+        return [_verdict("report:form", [f"it cannot be rendered: {error}"], "")], None
     return [_verdict("report:form", [], "it is a report in this version's format"), *check_markdown(markdown)], markdown
 
 

@@ -1,5 +1,6 @@
 """What the report on a pull request says of the model: metrics, slices, the curve of its training, its calibration."""
 
+import math
 from collections.abc import Sequence
 
 from gitrain.evaluation.comparison import EvaluationComparison, MetricComparison, SliceMove
@@ -69,7 +70,11 @@ def curve_block(report: PullRequestReport) -> Block:
     if curve is None:
         return Block(name="learning curve", priority=40, levels=("\n\n".join(parts),) if len(parts) > 1 else ())
     words = _curve_words(curve)
-    drawable = {name: values for name, values in curve.series.items() if all(value is not None for value in values)}
+    drawable = {
+        name: values
+        for name, values in curve.series.items()
+        if all(value is not None and math.isfinite(value) for value in (*values, *curve.points))
+    }
     drawn = list(drawable.items())[: len(COLOURS)]
     if len(curve.points) < 2 or not drawn:
         return Block(name="learning curve", priority=40, levels=("\n\n".join([*parts, *words]),))
@@ -97,7 +102,7 @@ def calibration_block(report: PullRequestReport) -> Block:
     shown = table(header, rows, right=(1, 2, 3))
     folded = f"<details><summary>The figures</summary>\n\n{shown}\n\n</details>"
     title = "### Calibration"
-    if len(bins) > 40:
+    if len(bins) > 40 or not all(math.isfinite(value) for bin_ in bins for value in (bin_.observed, bin_.predicted)):
         return Block(name="calibration", priority=40, levels=(f"{title}\n\n{folded}",))
     chart = xy_chart(
         title="Calibration",
