@@ -15,8 +15,8 @@ from gitrain.integrations.mlflow_records import quoted, shortened, unquoted
 @example("ends in a slash/")
 def test_any_name_is_allowed_and_comes_back(name: str) -> None:
     stored = quoted(name)
-    _validate_metric_name(f"curve/{stored}")  # type: ignore[no-untyped-call]
-    _validate_param_name(stored)  # type: ignore[no-untyped-call]
+    _validate_metric_name(f"curve/{stored}")
+    _validate_param_name(stored)
     assert unquoted(stored) == name
 
 

@@ -1,5 +1,6 @@
 import itertools
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -9,10 +10,10 @@ from gitrain.operations.rehearse import carry_out, plan_rehearsal
 from gitrain.pipeline.rehearsal import Step
 from gitrain.pipeline.shell import CommandResult
 
-PROJECT = SimpleNamespace(batches=Months())
+PROJECT: Any = SimpleNamespace(batches=Months())
 
 
-def params(first, through, holdout_batches=1):
+def params(first, through, holdout_batches=1) -> Any:
     return SimpleNamespace(
         data=SimpleNamespace(first=first, through=through),
         evaluation=SimpleNamespace(holdout_batches=holdout_batches),
