@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from gitrain.checks.behaviour import Behaviour
 from gitrain.data.batches import BatchScheme
 from gitrain.data.contracts import TableContract
 from gitrain.data.tables import Table
@@ -61,6 +62,7 @@ class Project:
         target: what is predicted.
         estimators: by the name that params.yaml uses.
         metrics: what models are judged by; each needs a threshold.
+        behaviours: what is said of the model: changes of a row that must move its score, or must not.
         reported_metrics: what is measured and reported besides, and may be compared with the champion; no threshold.
         slices: groups that are judged by themselves.
 
@@ -79,6 +81,7 @@ class Project:
     metrics: tuple[Metric, ...]
     slices: tuple[Slice, ...] = ()
     reported_metrics: tuple[Metric, ...] = ()
+    behaviours: tuple[Behaviour, ...] = ()
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9-]*", self.name):
@@ -92,6 +95,7 @@ class Project:
             ("slices", [slice_.name for slice_ in self.slices]),
             ("features", list(self.features.names)),
             ("histories", [history.name for history in self.features.histories]),
+            ("behaviours", [behaviour.name for behaviour in self.behaviours]),
         ):
             _refuse_duplicates(part, names)
         for part, value in (("tables", self.tables), ("estimators", self.estimators), ("metrics", self.metrics)):
@@ -171,6 +175,12 @@ class Project:
         _refuse_unknown("categorical", features.categorical, set(features.names), "features")
         for slice_ in self.slices:
             _refuse_unknown(f"slice {slice_.name!r}", slice_.by.meta.root_names(), set(features.names), "features")
+        for behaviour in self.behaviours:
+            changes = [*behaviour.start.items(), *behaviour.change.items()]
+            read = [name for _, expression in changes for name in expression.meta.root_names()]
+            asked = behaviour.where.meta.root_names() if behaviour.where is not None else []
+            used = [name for name, _ in changes] + read + asked
+            _refuse_unknown(f"behaviour {behaviour.name!r}", used, set(features.names), "features")
 
 
 def load_project(reference: str) -> Project:

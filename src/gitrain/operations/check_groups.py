@@ -5,9 +5,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
 
+from gitrain.checks.behaviour import CHECKS as BEHAVIOUR_CHECKS
 from gitrain.checks.catalogue import CheckDefinition
 from gitrain.checks.report import CheckReport, CheckVerdict
+from gitrain.checks.training import CHECKS as TRAINING_CHECKS
 from gitrain.errors import GitrainError
+from gitrain.operations.check_behaviour import BehaviourChecks
+from gitrain.operations.check_training import TrainingChecks
 from gitrain.operations.stage import Stage
 from gitrain.pipeline.repository import ArtifactCache, Repository
 from gitrain.training.model_format import ModelFormat
@@ -76,8 +80,24 @@ class _WholeGroup:
         ]
 
 
+def _training(tools: CheckTools) -> CheckRun:
+    return TrainingChecks(tools.stage, tools.open_model_format())
+
+
+def _behaviour(tools: CheckTools) -> CheckRun:
+    return BehaviourChecks(tools.stage, tools.open_model_format())
+
+
 #: The groups by name, in the order in which `gitrain check all` runs them.
-GROUPS: Mapping[str, CheckGroup] = MappingProxyType({})
+GROUPS: Mapping[str, CheckGroup] = MappingProxyType(
+    {
+        group.name: group
+        for group in (
+            CheckGroup(name="training", definitions=TRAINING_CHECKS, begin=_training),
+            CheckGroup(name="behaviour", definitions=BEHAVIOUR_CHECKS, begin=_behaviour),
+        )
+    }
+)
 
 
 def run_checks(

@@ -19,7 +19,7 @@ from gitrain.training.matrix import true_probabilities
 from gitrain.training.model_format import ModelFormat
 from gitrain.training.split import split_in_time
 
-__all__ = ["train"]
+__all__ = ["make_estimator", "train"]
 
 _LIBRARIES = ("scikit-learn", "numpy", "skops")
 _ROUND_TRIP_ROWS = 1000
@@ -42,7 +42,7 @@ def train(stage: Stage, model_format: ModelFormat) -> ModelManifest:
     columns = FeatureColumns(names=stage.project.features.names, categorical=stage.project.features.categorical)
     given = stage.params.estimators.get(params.estimator, {})
     # Before any data is read: a wrong parameter is known at once.
-    effective = _effective(_make(stage, columns), given)
+    effective = _effective(make_estimator(stage, columns), given)
 
     batches = stage.training_batches
     if not batches:
@@ -62,7 +62,7 @@ def train(stage: Stage, model_format: ModelFormat) -> ModelManifest:
         f"{len(columns.names)} features; validation on the last {len(rows.units)} of {unit!r}"
     )
     fit = fit_with_curve(
-        lambda: _make(stage, columns),
+        lambda: make_estimator(stage, columns),
         rows,
         name=params.estimator,
         early_stopping=params.early_stopping,
@@ -108,8 +108,12 @@ def train(stage: Stage, model_format: ModelFormat) -> ModelManifest:
     return manifest
 
 
-def _make(stage: Stage, columns: FeatureColumns) -> Estimator:
-    """A new, unfitted estimator with the parameters of params.yaml."""
+def make_estimator(stage: Stage, columns: FeatureColumns) -> Estimator:
+    """A new, unfitted estimator with the parameters of params.yaml.
+
+    Raises:
+        SettingsError: an unknown estimator, or parameters that it refuses.
+    """
     params = stage.params.training
     factory = stage.project.estimators.get(params.estimator)
     if factory is None:

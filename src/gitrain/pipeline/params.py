@@ -9,6 +9,7 @@ from gitrain.documents import Document, Section
 
 __all__ = [
     "ChampionParams",
+    "ChecksParams",
     "DataParams",
     "EvaluationParams",
     "GatesParams",
@@ -165,6 +166,27 @@ class GatesParams(Section):
     waivers: list[Waiver] = Field(default_factory=list)
 
 
+class ChecksParams(Section):
+    """The bounds of the training checks.
+
+    Attributes:
+        generalisation_gap: how far the validation loss, relative to the base rate's, may lie above the training loss.
+        rising_loss: how far the validation loss at the model's iteration may lie above its least, as a share of it.
+        tiny_batch_loss: the largest log loss on 64 rows that were fitted alone.
+        shuffled_auc: how far the AUC of models that were taught shuffled labels may lie from one half beyond chance.
+        single_feature_auc: the AUC at which one feature alone is suspect; by default the leak alarm of roc_auc, and
+            0.99 where there is none.
+        rows: checks that fit more than once, and need not see all rows for it, take so many.
+    """
+
+    generalisation_gap: float = Field(default=0.25, gt=0, allow_inf_nan=False)
+    rising_loss: float = Field(default=0.02, ge=0, allow_inf_nan=False)
+    tiny_batch_loss: float = Field(default=0.1, gt=0, lt=0.6)
+    shuffled_auc: float = Field(default=0.05, gt=0, lt=0.5)
+    single_feature_auc: float | None = Field(default=None, gt=0.5, le=1)
+    rows: int = Field(default=20_000, ge=100)
+
+
 class Params(Document):
     """The whole of params.yaml.
 
@@ -174,6 +196,7 @@ class Params(Document):
         estimators: the parameters of each of the project's estimators, by its name; its factory checks them.
         evaluation: how the holdout is judged.
         gates: what the model is judged by.
+        checks: the bounds of the training checks.
     """
 
     data: DataParams
@@ -181,3 +204,4 @@ class Params(Document):
     estimators: dict[str, dict[str, Any]]
     evaluation: EvaluationParams = EvaluationParams()
     gates: GatesParams = GatesParams()
+    checks: ChecksParams = ChecksParams()
