@@ -96,9 +96,13 @@ def check_integration(
     finished = len(runs) == len(ordered) and all(run.done for run in runs)
     trials = try_columns(scratch, ordered, _columns(stage), progress=stage.progress) if finished else []
     planned = [definition.name for definition in ordered]
-    figures: dict[str, Figure] = {"batches": f"{size.first} to {size.through}", "rows": size.rows, "one_row_of": size.every}
+    sample: dict[str, Figure] = {
+        "batches": f"{size.first} to {size.through}",
+        "rows": size.rows,
+        "one_row_of": size.every,
+    }
     return [
-        judge_stages(runs, planned, figures),
+        judge_stages(runs, planned, sample),
         judge_writes(runs),
         judge_repeats(runs),
         judge_columns(trials, runs),
