@@ -297,6 +297,35 @@ def test_many_groups_and_long_times_do_not_collide():
     assert set(found["flags_all"].to_list()[:-42]) == {42}
 
 
+def test_keys_of_many_columns_do_not_run_over():
+    """Five columns of 5000 values each make more groups than 64 bits number, were all of them there."""
+    count = 5_000
+    names = ("a", "b", "c", "d", "e")
+    # Coprime steps: each row has its own combination.
+    columns = {name: [number * step % count for number in range(count)] for step, name in enumerate(names, start=7)}
+    history = History(
+        name="past", table="events", known_at=pl.col("at"), event_time=pl.col("at"), max_delay=timedelta(0)
+    )
+    by = {name: name for name in names}
+    features = FeatureSet(
+        entity=replace(FEATURES.entity, known_in_advance=("at", *names)),
+        features=(
+            WindowFeatures(
+                prefix="sum",
+                history="past",
+                by=by,
+                value=pl.col("value"),
+                aggregation="sum",
+                windows={"1h": HOUR},
+            ),
+        ),
+        histories=(history,),
+    )
+    rows = pl.DataFrame({**columns, "value": range(count), "at": [START] * count}, schema_overrides={"at": TIME})
+    found = compute_features(features, rows, {"past": prepare_history(features, history, rows)})
+    assert found["sum_1h"].to_list() == list(range(count))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
