@@ -3,6 +3,7 @@
 import polars as pl
 
 from flight_delay import contract
+from flight_delay.behaviours import BEHAVIOURS
 from flight_delay.features import FEATURES
 from flight_delay.ingest import AirportsSource, FlightsSource, PublishedFiles, WeatherSource
 from flight_delay.model import ESTIMATORS, JUDGED_BY, REPORTED, SLICES, TARGET
@@ -41,4 +42,5 @@ PROJECT = Project(
     metrics=JUDGED_BY,
     reported_metrics=REPORTED,
     slices=SLICES,
+    behaviours=BEHAVIOURS,
 )
