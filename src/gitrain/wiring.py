@@ -1,8 +1,10 @@
 """The composition root: settings and files become the arguments of operations."""
 
+import contextlib
 import importlib
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +21,8 @@ from gitrain.operations.record_run import RecordStore
 from gitrain.operations.stage import Stage
 from gitrain.pipeline.layout import MEMO, PARAMS, REQUIREMENTS
 from gitrain.pipeline.params import Params
+from gitrain.pipeline.scratch import Scratch
+from gitrain.pipeline.stages import StageDefinition
 from gitrain.project import Project, load_project
 from gitrain.settings import Settings, load_settings
 from gitrain.training.model_format import ModelFormat
@@ -32,10 +36,12 @@ __all__ = [
     "open_params_file",
     "open_repository",
     "open_run_store",
+    "open_scratch",
     "open_shell",
     "open_stage",
     "open_workspace",
     "read_batch_file",
+    "read_definitions",
     "write_report",
 ]
 
@@ -125,6 +131,24 @@ def open_run_store(settings: Settings, *, with_models: bool = False) -> RecordSt
 def open_shell(folder: Path, log: Path) -> LocalShell:
     """Commands in a folder, with a log of what they print."""
     return LocalShell(folder, log)
+
+
+@contextlib.contextmanager
+def open_scratch() -> Iterator[Scratch]:
+    """An empty folder away from the repository; it is removed on leaving."""
+    with tempfile.TemporaryDirectory(prefix="gitrain-scratch-") as folder:
+        root = Path(folder) / "tree"
+        root.mkdir()
+        yield Scratch(workspace=LocalWorkspace(root), shell=LocalShell(root, Path(folder) / "log"))
+
+
+def read_definitions(root: Path) -> Sequence[StageDefinition]:
+    """The stages of dvc.yaml."""
+    # DVC takes half a second to import.
+    from gitrain.integrations.dvc_tree import open_dvc_tree
+
+    with open_dvc_tree(root) as tree:
+        return tree.stages()
 
 
 def empty_folder(path: Path) -> Path:

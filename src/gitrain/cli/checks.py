@@ -8,7 +8,15 @@ from pathlib import Path
 from gitrain.cli.console import print_json, print_text, progress_to_stderr
 from gitrain.operations.check_groups import GROUPS, CheckGroup, CheckTools, run_checks
 from gitrain.reports.checks_markdown import render_catalogue, render_checks
-from gitrain.wiring import open_artifact_cache, open_git, open_model_format, open_stage, write_report
+from gitrain.wiring import (
+    open_artifact_cache,
+    open_git,
+    open_model_format,
+    open_scratch,
+    open_stage,
+    read_definitions,
+    write_report,
+)
 
 __all__ = ["check_all", "check_group", "list_checks"]
 
@@ -41,6 +49,9 @@ def _run(arguments: argparse.Namespace, groups: Sequence[CheckGroup], *, stop_at
         open_model_format=lambda: open_model_format(root),
         repository=open_git(root),
         cache=open_artifact_cache(root),
+        read_definitions=lambda: read_definitions(root),
+        open_scratch=open_scratch,
+        clock=time.monotonic,
         base=arguments.base,
     )
     report = run_checks(tools, groups, clock=time.monotonic, stop_at_errors=stop_at_errors)

@@ -91,6 +91,7 @@ COMMANDS = (
     ),
     _check("training", "the curve, the model and refits: what a training run has to keep"),
     _check("behaviour", "changes of a row that must move its score, or must not, as the project says"),
+    _check("integration", "the stages on a small real sample, and rows served one at a time"),
     _check("all", "run every group of checks; the worst verdict decides"),
     Command(("check", "list"), "name every check and what it catches", "gitrain.cli.checks:list_checks", (_JSON,)),
     Command(

@@ -1,19 +1,24 @@
 """Run groups of checks: one failure hides no other."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
 
 from gitrain.checks.behaviour import CHECKS as BEHAVIOUR_CHECKS
 from gitrain.checks.catalogue import CheckDefinition
+from gitrain.checks.integration import CHECKS as INTEGRATION_CHECKS
 from gitrain.checks.report import CheckReport, CheckVerdict
 from gitrain.checks.training import CHECKS as TRAINING_CHECKS
 from gitrain.errors import GitrainError
 from gitrain.operations.check_behaviour import BehaviourChecks
+from gitrain.operations.check_integration import check_integration
 from gitrain.operations.check_training import TrainingChecks
 from gitrain.operations.stage import Stage
 from gitrain.pipeline.repository import ArtifactCache, Repository
+from gitrain.pipeline.scratch import Scratch
+from gitrain.pipeline.stages import StageDefinition
 from gitrain.training.model_format import ModelFormat
 from gitrain.verdicts import Outcome, Verdict
 
@@ -29,6 +34,9 @@ class CheckTools:
         open_model_format: gives what reads and writes models; called by the checks that need it.
         repository: the Git repository of the tree.
         cache: content by its hash.
+        read_definitions: gives the stages of dvc.yaml.
+        open_scratch: gives an empty folder away from the tree, which is removed in the end.
+        clock: seconds that only grow.
         base: the commit to compare with, if one was named.
     """
 
@@ -36,6 +44,9 @@ class CheckTools:
     open_model_format: Callable[[], ModelFormat]
     repository: Repository
     cache: ArtifactCache
+    read_definitions: Callable[[], Sequence[StageDefinition]]
+    open_scratch: Callable[[], AbstractContextManager[Scratch]]
+    clock: Callable[[], float]
     base: str | None = None
 
 
@@ -88,6 +99,16 @@ def _behaviour(tools: CheckTools) -> CheckRun:
     return BehaviourChecks(tools.stage, tools.open_model_format())
 
 
+def _integration(tools: CheckTools) -> CheckRun:
+    def run() -> Sequence[Verdict]:
+        with tools.open_scratch() as scratch:
+            return check_integration(
+                tools.stage, tools.open_model_format(), scratch, tools.read_definitions(), clock=tools.clock
+            )
+
+    return _WholeGroup(run)
+
+
 #: The groups by name, in the order in which `gitrain check all` runs them.
 GROUPS: Mapping[str, CheckGroup] = MappingProxyType(
     {
@@ -95,6 +116,7 @@ GROUPS: Mapping[str, CheckGroup] = MappingProxyType(
         for group in (
             CheckGroup(name="training", definitions=TRAINING_CHECKS, begin=_training),
             CheckGroup(name="behaviour", definitions=BEHAVIOUR_CHECKS, begin=_behaviour),
+            CheckGroup(name="integration", definitions=INTEGRATION_CHECKS, begin=_integration),
         )
     }
 )
