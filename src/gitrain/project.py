@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from gitrain.checks.artifacts import Artifact
 from gitrain.checks.behaviour import Behaviour
 from gitrain.data.batches import BatchScheme
 from gitrain.data.contracts import TableContract
@@ -65,6 +66,7 @@ class Project:
         behaviours: what is said of the model: changes of a row that must move its score, or must not.
         reported_metrics: what is measured and reported besides, and may be compared with the champion; no threshold.
         slices: groups that are judged by themselves.
+        artifacts: the contracts of outputs that the project's own stages write.
 
     Raises:
         ProjectError: parts that do not fit together; the message names the part and what is missing.
@@ -82,6 +84,7 @@ class Project:
     slices: tuple[Slice, ...] = ()
     reported_metrics: tuple[Metric, ...] = ()
     behaviours: tuple[Behaviour, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9-]*", self.name):
@@ -96,6 +99,7 @@ class Project:
             ("features", list(self.features.names)),
             ("histories", [history.name for history in self.features.histories]),
             ("behaviours", [behaviour.name for behaviour in self.behaviours]),
+            ("artifacts", [artifact.path for artifact in self.artifacts]),
         ):
             _refuse_duplicates(part, names)
         for part, value in (("tables", self.tables), ("estimators", self.estimators), ("metrics", self.metrics)):

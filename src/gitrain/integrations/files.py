@@ -68,6 +68,22 @@ class LocalWorkspace:
             f"{folder}/{entry.name}" for entry in base.iterdir() if entry.is_dir() and not entry.name.startswith(".")
         )
 
+    def files(self, path: str) -> Sequence[str]:
+        """The paths of all files below a folder, sorted, hidden ones left out; of a file, itself; empty for neither."""
+        base = self.root / path
+        if base.is_file():
+            return [path]
+        found = (entry.relative_to(base) for entry in base.rglob("*") if entry.is_file())
+        return sorted(f"{path}/{name.as_posix()}" for name in found if not any(p.startswith(".") for p in name.parts))
+
+    def size(self, path: str) -> int:
+        """The bytes of a file, or of all files below a folder."""
+        base = self.root / path
+        if not base.exists():
+            raise _missing(path)
+        files = [base] if base.is_file() else [entry for entry in base.rglob("*") if entry.is_file()]
+        return sum(entry.stat().st_size for entry in files)
+
     def digest(self, path: str) -> str:
         """The SHA-256 of the file at `path`."""
         try:

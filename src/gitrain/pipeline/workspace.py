@@ -27,6 +27,12 @@ class Workspace(Protocol):
     def folders(self, folder: str) -> Sequence[str]:
         """The paths of the folders directly inside `folder`, sorted; empty if there is no such folder."""
 
+    def files(self, path: str) -> Sequence[str]:
+        """The paths of all files below a folder, sorted, hidden ones left out; of a file, itself; empty for neither."""
+
+    def size(self, path: str) -> int:
+        """The bytes of a file, or of all files below a folder. Raises PipelineError if there is none."""
+
     def digest(self, path: str) -> str:
         """The SHA-256 of the file at `path`."""
 
