@@ -13,7 +13,8 @@ _MOST_POINTS = 200
 COLOURS = ("🟦", "🟧", "🟩")
 _PALETTE = "#3b7dd8, #e8833a, #4caf50"
 _INIT = f'%%{{init: {{"themeVariables": {{"xyChart": {{"plotColorPalette": "{_PALETTE}"}}}}}}}}%%'
-_STRING = r'"[\w .,:+/%()–-]*"'
+_SAFE = r"[\w .,:+/%()?–-]"
+_STRING = rf'"{_SAFE}*"'
 # Mermaid reads no exponents.
 _NUMBER = r"-?\d{1,15}(?:\.\d{1,9})?"
 _LINES = tuple(
@@ -96,7 +97,7 @@ def chart_problem(lines: Sequence[str]) -> str | None:
 
 def _quoted(text: str) -> str:
     shown = text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "."
-    safe = "".join(character if re.fullmatch(r"[\w .,:+/%()–-]", character) else "?" for character in shown)
+    safe = "".join(character if re.fullmatch(_SAFE, character) else "?" for character in shown)
     return f'"{safe}"'
 
 

@@ -223,13 +223,18 @@ def _code(report: PullRequestReport) -> Block:
 
 
 def _largest(area: AreaChange) -> str:
-    return code(area.files[0].path, longest=70)
+    return _path(area.files[0].path, 70)
+
+
+def _path(path: str, longest: int) -> str:
+    """A path as code; of a long one the end, which tells it from its neighbours."""
+    return code(path if len(path) <= longest else f"…{path[1 - longest :]}", longest=longest)
 
 
 def _file(file: FileChange) -> str:
     lines = "binary" if file.added is None or file.deleted is None else f"+{file.added:,} −{file.deleted:,}"
-    was = f", was {code(file.was)}" if file.was is not None else ""
-    return f"{code(file.path, longest=120)} {lines}{was}"
+    was = f", was {_path(file.was, 80)}" if file.was is not None else ""
+    return f"{_path(file.path, 100)} {lines}{was}"
 
 
 def _side(value: str | None) -> str:

@@ -39,11 +39,11 @@ def slices_block(report: PullRequestReport) -> Block:
     rows = [_move(move) for move in evaluation.moved]
     worse = sum(not move.better for move in evaluation.moved)
     chance = (1 - evaluation.confidence) * evaluation.compared
-    other = "" if evaluation.same_rows else " Both were measured on different rows: data may have moved, not the model."
-    note = (
-        f"A group moved if it differs by more than both intervals together leave open ({evaluation.confidence:.0%}). "
-        f"Of {evaluation.compared:,} values up to {chance:,.0f} would do so by chance.{other}"
-    )
+    note = f"A group moved if it differs by more than both intervals together leave open ({evaluation.confidence:.0%})."
+    if chance >= 1:
+        note += f" Of {evaluation.compared:,} values up to {chance:,.0f} would do so by chance."
+    if not evaluation.same_rows:
+        note += " Both sides were measured on different rows: it may be the data that moved, and not the model."
 
     def render(most: int) -> str:
         parts = ["### Slices that moved"]

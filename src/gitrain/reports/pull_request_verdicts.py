@@ -172,7 +172,7 @@ def _notes(report: PullRequestReport) -> list[str]:
         notes.append(
             f"{counted(commits.uncommitted, 'file')} not committed: the report is about the files as they are."
         )
-    return ["\n".join(f"> {_WAIVED} {note}" for note in notes)] if notes else []
+    return ["\n>\n".join(f"> {_WAIVED} {note}" for note in notes)] if notes else []
 
 
 def _place(verdict: GateVerdict) -> tuple[int, int]:
