@@ -4,7 +4,9 @@ import contextlib
 import importlib
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,17 +14,19 @@ import gitrain
 from gitrain.documents import parse_yaml
 from gitrain.integrations.batch_file import read_batch_file
 from gitrain.integrations.dvc import DvcCache
+from gitrain.integrations.dvc_sandbox import DvcSandbox
 from gitrain.integrations.files import LocalMemo, LocalWorkspace, replacing, scratch_folder
 from gitrain.integrations.git import GitRepository
 from gitrain.integrations.process import LocalShell
 from gitrain.integrations.yaml_file import YamlFile
 from gitrain.lineage import digest_of_file, digest_of_files, digest_of_value
+from gitrain.operations.check_groups import CheckTools
 from gitrain.operations.record_run import RecordStore
 from gitrain.operations.stage import Stage
 from gitrain.pipeline.layout import MEMO, PARAMS, REQUIREMENTS
 from gitrain.pipeline.params import Params
 from gitrain.pipeline.scratch import Scratch
-from gitrain.pipeline.stages import StageDefinition
+from gitrain.pipeline.stages import PipelineTree
 from gitrain.project import Project, load_project
 from gitrain.settings import Settings, load_settings
 from gitrain.training.model_format import ModelFormat
@@ -31,6 +35,7 @@ __all__ = [
     "Surroundings",
     "empty_folder",
     "open_artifact_cache",
+    "open_check_tools",
     "open_git",
     "open_model_format",
     "open_params_file",
@@ -41,7 +46,6 @@ __all__ = [
     "open_stage",
     "open_workspace",
     "read_batch_file",
-    "read_definitions",
     "write_report",
 ]
 
@@ -115,6 +119,30 @@ def open_artifact_cache(root: Path) -> DvcCache:
     return DvcCache(root)
 
 
+def open_check_tools(directory: str, progress: Callable[[str], None], *, base: str | None) -> CheckTools:
+    """Everything that checks need; DVC and scikit-learn are imported by the groups that use them."""
+    stage = open_stage(directory, progress)
+    root = stage.workspace.root
+
+    def pipeline() -> AbstractContextManager[PipelineTree]:
+        # DVC takes half a second to import.
+        from gitrain.integrations.dvc_tree import open_dvc_tree
+
+        return open_dvc_tree(root)
+
+    return CheckTools(
+        stage=stage,
+        open_model_format=lambda: open_model_format(root),
+        open_pipeline=pipeline,
+        open_scratch=open_scratch,
+        repository=open_git(root),
+        cache=open_artifact_cache(root),
+        sandbox=DvcSandbox(root=root),
+        clock=time.monotonic,
+        base=base,
+    )
+
+
 def open_run_store(settings: Settings, *, with_models: bool = False) -> RecordStore:
     """Where runs and models are recorded; `with_models` where a model is to be registered."""
     # MLflow takes more than a second to import, and only these commands need it.
@@ -140,15 +168,6 @@ def open_scratch() -> Iterator[Scratch]:
         root = Path(folder) / "tree"
         root.mkdir()
         yield Scratch(workspace=LocalWorkspace(root), shell=LocalShell(root, Path(folder) / "log"))
-
-
-def read_definitions(root: Path) -> Sequence[StageDefinition]:
-    """The stages of dvc.yaml."""
-    # DVC takes half a second to import.
-    from gitrain.integrations.dvc_tree import open_dvc_tree
-
-    with open_dvc_tree(root) as tree:
-        return tree.stages()
 
 
 def empty_folder(path: Path) -> Path:

@@ -1,29 +1,23 @@
 """`gitrain check GROUP`, `gitrain check all`, `gitrain check list`."""
 
 import argparse
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from gitrain.cli.console import print_json, print_text, progress_to_stderr
-from gitrain.operations.check_groups import GROUPS, CheckGroup, CheckTools, run_checks
+from gitrain.operations.check_groups import GROUPS, CheckGroup, choose_checks, run_checks
 from gitrain.reports.checks_markdown import render_catalogue, render_checks
-from gitrain.wiring import (
-    open_artifact_cache,
-    open_git,
-    open_model_format,
-    open_scratch,
-    open_stage,
-    read_definitions,
-    write_report,
-)
+from gitrain.wiring import open_check_tools, write_report
 
 __all__ = ["check_all", "check_group", "list_checks"]
 
 
 def check_group(arguments: argparse.Namespace) -> int:
     """Run the group that the command names."""
-    return _run(arguments, [GROUPS[arguments.words[-1]]], stop_at_errors=True)
+    group = GROUPS[arguments.words[-1]]
+    if arguments.only:
+        group = choose_checks(group, arguments.only)
+    return _run(arguments, [group], stop_at_errors=True)
 
 
 def check_all(arguments: argparse.Namespace) -> int:
@@ -42,19 +36,8 @@ def list_checks(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace, groups: Sequence[CheckGroup], *, stop_at_errors: bool) -> int:
-    stage = open_stage(arguments.directory, progress_to_stderr())
-    root = stage.workspace.root
-    tools = CheckTools(
-        stage=stage,
-        open_model_format=lambda: open_model_format(root),
-        repository=open_git(root),
-        cache=open_artifact_cache(root),
-        read_definitions=lambda: read_definitions(root),
-        open_scratch=open_scratch,
-        clock=time.monotonic,
-        base=arguments.base,
-    )
-    report = run_checks(tools, groups, clock=time.monotonic, stop_at_errors=stop_at_errors)
+    tools = open_check_tools(arguments.directory, progress_to_stderr(), base=arguments.base)
+    report = run_checks(tools, groups, stop_at_errors=stop_at_errors)
     markdown = render_checks(report)
     if arguments.out is not None:
         write_report(Path(arguments.out), markdown)

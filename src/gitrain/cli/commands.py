@@ -29,7 +29,9 @@ _JSON = _flag("--json", action="store_true", help="print the result as JSON on s
 
 
 def _check(group: str, summary: str) -> Command:
+    only = _flag("--only", metavar="NAME", action="append", help="run this check alone; may be given again")
     arguments = (
+        *(() if group == "all" else (only,)),
         _flag("--base", metavar="REF", help="the commit to compare with, e.g. origin/main"),
         _flag("--out", metavar="FILE", help="write the report as Markdown to this file as well"),
         _JSON,
@@ -89,6 +91,8 @@ COMMANDS = (
             _JSON,
         ),
     ),
+    _check("lock", "dvc.lock belongs to this tree, and what it names is at hand; no data is moved"),
+    _check("artifacts", "every output of dvc.yaml keeps its contract, and the next stage can read it"),
     _check("training", "the curve, the model and refits: what a training run has to keep"),
     _check("behaviour", "changes of a row that must move its score, or must not, as the project says"),
     _check("integration", "the stages on a small real sample, and rows served one at a time"),

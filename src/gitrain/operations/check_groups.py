@@ -1,51 +1,59 @@
 """Run groups of checks: one failure hides no other."""
 
+import difflib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import Protocol
 
+from gitrain.checks.artifacts import CHECKS as ARTIFACT_CHECKS
 from gitrain.checks.behaviour import CHECKS as BEHAVIOUR_CHECKS
 from gitrain.checks.catalogue import CheckDefinition
 from gitrain.checks.integration import CHECKS as INTEGRATION_CHECKS
+from gitrain.checks.lock import CHECKS as LOCK_CHECKS
 from gitrain.checks.report import CheckReport, CheckVerdict
 from gitrain.checks.training import CHECKS as TRAINING_CHECKS
-from gitrain.errors import GitrainError
+from gitrain.errors import GitrainError, UsageError
+from gitrain.operations.check_artifacts import check_artifacts
 from gitrain.operations.check_behaviour import BehaviourChecks
 from gitrain.operations.check_integration import check_integration
+from gitrain.operations.check_lock import check_lock
 from gitrain.operations.check_training import TrainingChecks
 from gitrain.operations.stage import Stage
 from gitrain.pipeline.repository import ArtifactCache, Repository
 from gitrain.pipeline.scratch import Scratch
-from gitrain.pipeline.stages import StageDefinition
+from gitrain.pipeline.stages import PipelineTree, StageSandbox
 from gitrain.training.model_format import ModelFormat
 from gitrain.verdicts import Outcome, Verdict
 
-__all__ = ["GROUPS", "CheckGroup", "CheckRun", "CheckTools", "error_verdict", "run_checks"]
+__all__ = ["GROUPS", "CheckGroup", "CheckRun", "CheckTools", "choose_checks", "run_checks"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class CheckTools:
-    """What checks are given.
+    """What checks are given. What is opened is opened by the groups that need it.
 
     Attributes:
         stage: the surroundings.
-        open_model_format: gives what reads and writes models; called by the checks that need it.
+        open_model_format: gives what reads and writes models.
+        open_pipeline: gives dvc.yaml, hashes and storage, until the context ends.
+        open_scratch: gives an empty folder, until the context ends.
         repository: the Git repository of the tree.
         cache: content by its hash.
-        read_definitions: gives the stages of dvc.yaml.
-        open_scratch: gives an empty folder away from the tree, which is removed in the end.
+        sandbox: runs a stage again.
         clock: seconds that only grow.
         base: the commit to compare with, if one was named.
     """
 
     stage: Stage
     open_model_format: Callable[[], ModelFormat]
+    open_pipeline: Callable[[], AbstractContextManager[PipelineTree]]
+    open_scratch: Callable[[], AbstractContextManager[Scratch]]
     repository: Repository
     cache: ArtifactCache
-    read_definitions: Callable[[], Sequence[StageDefinition]]
-    open_scratch: Callable[[], AbstractContextManager[Scratch]]
+    sandbox: StageSandbox
     clock: Callable[[], float]
     base: str | None = None
 
@@ -77,18 +85,35 @@ class _WholeGroup:
     """A group whose checks run together: the verdicts are made once, and given by the name of their check."""
 
     run: Callable[[], Sequence[Verdict]]
-    made: Sequence[Verdict] | None = None
+
+    @cached_property
+    def _made(self) -> Sequence[Verdict]:
+        return self.run()
 
     def verdicts(self, name: str) -> Sequence[Verdict]:
-        if self.made is None:
-            self.made = self.run()
-        start, _, rest = name.partition(":")
-        # A part in capitals stands for many names.
-        return [
-            verdict
-            for verdict in self.made
-            if verdict.name == name or (rest.isupper() and verdict.name.startswith(f"{start}:"))
-        ]
+        return [verdict for verdict in self._made if _stands_for(name, verdict.name)]
+
+
+def _stands_for(definition: str, name: str) -> bool:
+    """Whether a verdict is one of the check: a last part in capitals, as in ``artifacts:PATH``, stands for any."""
+    start, _, last = definition.rpartition(":")
+    return name == definition or (last.isupper() and name.startswith(f"{start}:"))
+
+
+def _lock(tools: CheckTools) -> CheckRun:
+    def run() -> Sequence[Verdict]:
+        with tools.open_pipeline() as pipeline:
+            return check_lock(tools.stage, tools.repository, pipeline, tools.sandbox, base=tools.base)
+
+    return _WholeGroup(run)
+
+
+def _artifacts(tools: CheckTools) -> CheckRun:
+    def run() -> Sequence[Verdict]:
+        with tools.open_pipeline() as pipeline:
+            return check_artifacts(tools.stage, tools.open_model_format, pipeline)
+
+    return _WholeGroup(run)
 
 
 def _training(tools: CheckTools) -> CheckRun:
@@ -101,10 +126,10 @@ def _behaviour(tools: CheckTools) -> CheckRun:
 
 def _integration(tools: CheckTools) -> CheckRun:
     def run() -> Sequence[Verdict]:
+        with tools.open_pipeline() as pipeline:
+            definitions = pipeline.stages()
         with tools.open_scratch() as scratch:
-            return check_integration(
-                tools.stage, tools.open_model_format(), scratch, tools.read_definitions(), clock=tools.clock
-            )
+            return check_integration(tools.stage, tools.open_model_format(), scratch, definitions, clock=tools.clock)
 
     return _WholeGroup(run)
 
@@ -114,6 +139,8 @@ GROUPS: Mapping[str, CheckGroup] = MappingProxyType(
     {
         group.name: group
         for group in (
+            CheckGroup(name="lock", definitions=LOCK_CHECKS, begin=_lock),
+            CheckGroup(name="artifacts", definitions=ARTIFACT_CHECKS, begin=_artifacts),
             CheckGroup(name="training", definitions=TRAINING_CHECKS, begin=_training),
             CheckGroup(name="behaviour", definitions=BEHAVIOUR_CHECKS, begin=_behaviour),
             CheckGroup(name="integration", definitions=INTEGRATION_CHECKS, begin=_integration),
@@ -122,15 +149,36 @@ GROUPS: Mapping[str, CheckGroup] = MappingProxyType(
 )
 
 
-def run_checks(
-    tools: CheckTools, groups: Sequence[CheckGroup], *, clock: Callable[[], float], stop_at_errors: bool = False
-) -> CheckReport:
+def choose_checks(group: CheckGroup, only: Sequence[str]) -> CheckGroup:
+    """The group with some of its checks.
+
+    Args:
+        group: the whole group.
+        only: names as the catalogue has them, or as their verdicts do (``behaviour:NAME`` with the name itself).
+
+    Raises:
+        UsageError: the group has no such check; the nearest ones are named.
+    """
+    chosen = {}
+    for name in only:
+        found = [definition for definition in group.definitions if _stands_for(definition.name, name)]
+        if not found:
+            names = [definition.name for definition in group.definitions]
+            nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+            hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+            raise UsageError(
+                f"the group {group.name!r} has no check {name!r}", fix=f"{hint}its checks: {', '.join(names)}."
+            )
+        chosen[name] = replace(found[0], name=name)
+    return replace(group, definitions=tuple(chosen.values()))
+
+
+def run_checks(tools: CheckTools, groups: Sequence[CheckGroup], *, stop_at_errors: bool = False) -> CheckReport:
     """Run the groups one after the other.
 
     Args:
         tools: what the checks are given.
         groups: which groups.
-        clock: seconds that only grow.
         stop_at_errors: raise what keeps a group from running, instead of a verdict with the outcome ERROR.
 
     Raises:
@@ -142,7 +190,7 @@ def run_checks(
     found: list[CheckVerdict] = []
     seconds: dict[str, float] = {}
     for group in groups:
-        start = clock()
+        start = tools.clock()
         tools.stage.progress(f"checks of {group.name}: {len(group.definitions)}")
         try:
             run = group.begin(tools)
@@ -150,15 +198,8 @@ def run_checks(
         except GitrainError as error:
             if stop_at_errors:
                 raise
-            verdicts = [error_verdict(group.name, error)]
+            reason = f"{error.what}; to mend it: {error.fix}"
+            verdicts = [Verdict(name=group.name, outcome=Outcome.ERROR, reason=reason)]
         found += [CheckVerdict.of(group.name, verdict) for verdict in verdicts]
-        seconds[group.name] = round(clock() - start, 3)
+        seconds[group.name] = round(tools.clock() - start, 3)
     return CheckReport.of(tools.stage.project.name, found, seconds)
-
-
-def error_verdict(name: str, error: Exception) -> Verdict:
-    """The verdict of a check that could not be run."""
-    if isinstance(error, GitrainError):
-        return Verdict(name=name, outcome=Outcome.ERROR, reason=f"{error.what}; to mend it: {error.fix}")
-    message = " ".join(str(error).split())[:300]
-    return Verdict(name=name, outcome=Outcome.ERROR, reason=f"could not be run: {type(error).__name__}: {message}")
