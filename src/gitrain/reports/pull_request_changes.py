@@ -150,7 +150,7 @@ def _now(count: int, before: int, noun: str) -> str:
 
 
 def _batch(batch: BatchChange) -> tuple[str, ...]:
-    kind = "🆕 new" if batch.rows_before is None else "🗑️ gone" if batch.rows is None else "✏️ changed"
+    kind = "🆕\u00a0new" if batch.rows_before is None else "🗑️\u00a0gone" if batch.rows is None else "✏️\u00a0changed"
     return (
         kind,
         code(batch.table, longest=40),

@@ -13,7 +13,7 @@ from gitrain.reports.pull_request_document import Curve, PullRequestReport
 
 __all__ = ["calibration_block", "curve_block", "metrics_block", "slices_block"]
 
-_BETTER, _WORSE, _OPEN = "🟢 better", "🔴 worse", "⚪ open"
+_BETTER, _WORSE, _OPEN = "🟢\u00a0better", "🔴\u00a0worse", "⚪\u00a0open"
 
 
 def metrics_block(report: PullRequestReport) -> Block:

@@ -181,7 +181,8 @@ def _place(verdict: GateVerdict) -> tuple[int, int]:
 
 
 def _outcome(outcome: Outcome, waived: str | None) -> str:
-    return f"{_WAIVED} waived" if waived is not None else f"{MARKS[outcome]} {outcome.value}"
+    # A space that does not break: the column is narrow.
+    return f"{_WAIVED}\u00a0waived" if waived is not None else f"{MARKS[outcome]}\u00a0{outcome.value}"
 
 
 def _value(verdict: GateVerdict) -> str:
@@ -211,7 +212,7 @@ def _provenance(gates: GateReport) -> str:
 def _check_table(verdicts: Sequence[CheckVerdict], most: int) -> str:
     rows = [
         (
-            f"{MARKS[verdict.outcome]} {verdict.outcome.value}",
+            _outcome(verdict.outcome, None),
             code(verdict.name),
             escape(verdict.reason, longest=300),
             ", ".join(

@@ -164,9 +164,9 @@ def test_a_difference_is_better_worse_or_open_by_its_interval_and_the_metric_s_d
     shown = section(render_pull_request(report(evaluation=compare_evaluations(after, after, DIFFERENCES))), "### Metr")
     turned = section(render_pull_request(report(evaluation=compare_evaluations(after, after, worse))), "### Metr")
 
-    assert any("log loss" in line and "🟢 better" in line for line in shown)
-    assert any("roc auc" in line and "⚪ open" in line for line in shown)
-    assert any("log loss" in line and "🔴 worse" in line for line in turned)
+    assert any("log loss" in line and "🟢\u00a0better" in line for line in shown)
+    assert any("roc auc" in line and "⚪\u00a0open" in line for line in shown)
+    assert any("log loss" in line and "🔴\u00a0worse" in line for line in turned)
 
 
 def test_without_a_base_nothing_is_compared():
