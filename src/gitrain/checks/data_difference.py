@@ -2,8 +2,8 @@
 
 Distributions are compared by the population stability index (PSI), the sum over bins of
 ``(p - q) * ln(p / q)``; see B. Yurdakul, "Statistical Properties of Population Stability Index" (2018). Fixed limits
-such as 0.2 mean little: rows of one unit (a day) are alike, and so are days in a row, so that any few of them differ from
-all others. So each PSI stands beside the one that runs of as many whole units of the base's own data reach.
+such as 0.2 mean little: rows of one unit (a day) are alike, and so are days in a row, so that any few of them differ
+from all others. So each PSI stands beside the one that runs of as many whole units of the base's own data reach.
 """
 
 import json
@@ -90,7 +90,7 @@ class FeatureDifference(Section):
     Attributes:
         name: the feature's.
         psi: the population stability index.
-        psi_of_units: what 95 % of the runs of as many consecutive units of the base's own stay below; None with too few.
+        psi_of_units: what 95 % of the runs of as many units of the base's own stay below; None with too few units.
         null_share_before: in the base's rows, 0 to 1.
         null_share: in the others.
         mean_before: of a number in the base's rows; None for categories.
@@ -152,8 +152,8 @@ class Bins:
 
     Attributes:
         name: the column's.
-        edges: of numbers, ascending: each has a bin of its own (many columns are mostly 0), and so has each space between;
-            None for categories.
+        edges: of numbers, ascending: each has a bin of its own (many columns are mostly 0), and so has each space
+            between; None for categories.
         values: the categories with a bin of their own; the bin after them is for all others.
     """
 

@@ -90,8 +90,8 @@ def _contract(stage: Stage, cache: ArtifactCache, here: Lock, before: Lock | Non
             CONTRACT, Outcome.FAILED, f"{_list(wrong)}: run `dvc repro`, and commit what it writes", figures
         )
     reason = (
-        f"{figures['batches']} batches with {figures['rows']:,} rows keep the contract, {figures['quarantined']:,} rows "
-        f"are in quarantine; {again} new or changed batches were judged again"
+        f"{figures['batches']} batches with {figures['rows']:,} rows keep the contract, {figures['quarantined']:,} "
+        f"rows are in quarantine; {again} new or changed batches were judged again"
     )
     if absent:
         reason += f", the rows of {absent} are not at hand"
