@@ -91,7 +91,8 @@ def judge_loss_falls(curve: Sequence[CurvePoint], chosen: CurvePoint, base_loss:
     }
     if not np.isfinite(losses).all():
         return _verdict(LOSS_FALLS, False, "the training loss is NaN or infinite: the fit has diverged", figures)
-    if not chosen.training_loss < base_loss:
+    # The curve is written with ten digits.
+    if not chosen.training_loss < base_loss * (1 - 1e-6):
         reason = (
             f"after iteration {chosen.iteration} the training loss is {chosen.training_loss:.4g}, no better than "
             f"{base_loss:.4g} of the base rate: nothing was learnt"

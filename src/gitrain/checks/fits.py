@@ -20,9 +20,8 @@ from gitrain.verdicts import Figure, Outcome, Verdict
 
 __all__ = ["fit_model", "judge_refit", "judge_shuffled_labels", "judge_tiny_batch", "shuffled_scores", "tiny_batch"]
 
-_TINY = 64
-# Each tiny row is repeated, so that a least size of leaves and a number of steps that suit all rows suit these.
-_REPEATS = 64
+# Tiny batches are repeated up to so many rows: sizes of leaves and numbers of steps that suit all rows suit these too.
+_REPEATED_ROWS = 4096
 # Student's t for 95 % with 1, 2, 3, ... degrees of freedom.
 _STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 
@@ -54,36 +53,44 @@ def fit_model(
     return learner.estimator
 
 
-def tiny_batch(matrix: pl.DataFrame, labels: NDArray[np.int8], *, seed: int) -> NDArray[np.int64]:
-    """The numbers of up to 64 rows that differ from one another, as evenly of both classes as there are."""
+def tiny_batch(matrix: pl.DataFrame, labels: NDArray[np.int8], *, seed: int, size: int) -> NDArray[np.int64]:
+    """The numbers of up to `size` rows that differ from one another, as evenly of both classes as there are."""
     numbered = matrix.with_row_index("__row")
     different = numbered.unique(matrix.columns, keep="first", maintain_order=True)["__row"].to_numpy().astype(np.int64)
     random = np.random.default_rng(seed)
     positives, negatives = (random.permutation(different[labels[different] == label]) for label in (1, 0))
-    of_each = min(_TINY // 2, len(positives), len(negatives))
+    of_each = min(size // 2, len(positives), len(negatives))
     return np.sort(np.concatenate([positives[:of_each], negatives[:of_each]])).astype(np.int64)
 
 
 def judge_tiny_batch(
-    make: Callable[[], Estimator], matrix: pl.DataFrame, labels: NDArray[np.int8], *, seed: int, most: float
+    make: Callable[[], Estimator],
+    matrix: pl.DataFrame,
+    labels: NDArray[np.int8],
+    *,
+    seed: int,
+    size: int,
+    most: float,
 ) -> Verdict:
-    """Whether the estimator learns 64 rows by heart, each repeated 64 times.
+    """Whether the estimator learns a few rows by heart, half of them of each class and each repeated many times.
 
     Args:
         make: gives an unfitted estimator.
         matrix: the training rows.
         labels: 0 or 1, shape (rows,).
         seed: of the choice and of the fit.
+        size: how many rows.
         most: the largest log loss on those rows; always saying one half is .693.
     """
-    rows = tiny_batch(matrix, labels, seed=seed)
-    repeated = np.tile(rows, _REPEATS)
+    rows = tiny_batch(matrix, labels, seed=seed, size=size)
+    repeats = max(1, _REPEATED_ROWS // len(rows))
+    repeated = np.tile(rows, repeats)
     estimator = fit_model(make, matrix[repeated], labels[repeated], seed=seed)
     loss = log_loss(labels[rows], true_probabilities(estimator.predict_proba(matrix[rows])))
-    figures: dict[str, Figure] = {"rows": len(rows), "repeated": _REPEATS, "log_loss": loss, "most": most}
+    figures: dict[str, Figure] = {"rows": len(rows), "repeated": repeats, "log_loss": loss, "most": most}
     passed = loss <= most
     reason = f"fitted on {len(rows)} rows alone the log loss on them is {loss:.3g}, and {most:g} is allowed" + (
-        "" if passed else ": what cannot learn so few rows by heart is broken, or held back too much"
+        "" if passed else ": the fit or its preparation is broken, held back too much, or has few parameters"
     )
     return _verdict(OVERFITS_TINY_BATCH, passed, reason, figures)
 

@@ -54,7 +54,7 @@ CHECKS = tuple(
         ),
         (
             OVERFITS_TINY_BATCH,
-            "a model or preparation that cannot even learn 64 rows by heart: a broken fit or encoding",
+            "a model or preparation that cannot even learn a few rows by heart: a broken fit or encoding",
         ),
         (SHUFFLED_LABELS, "skill that does not come from the labels: outcomes reach the model by another way"),
         (REFIT_IDENTICAL, "randomness without a seed, or a stored model that this code and data do not give"),

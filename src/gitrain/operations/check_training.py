@@ -58,7 +58,7 @@ from gitrain.pipeline.layout import (
     partition,
 )
 from gitrain.training.estimators import Estimator
-from gitrain.training.fitting import CurvePoint, log_loss
+from gitrain.training.fitting import CurvePoint, curve_sample, log_loss
 from gitrain.training.manifest import ModelManifest
 from gitrain.training.matrix import feature_matrix, true_probabilities
 from gitrain.training.model_format import ModelFormat
@@ -250,7 +250,10 @@ class TrainingChecks:
         return _base_loss(labels[~later]), _base_loss(labels[later])
 
     def _loss_falls(self) -> Verdict:
-        return judge_loss_falls(self._curve, self._chosen, self._bases()[0])
+        earlier = self._rows.labels[~self._rows.validation]
+        # The very rows that the curve's training loss was taken on.
+        watched = earlier[curve_sample(len(earlier), self._seed)]
+        return judge_loss_falls(self._curve, self._chosen, log_loss(watched, np.full(len(watched), earlier.mean())))
 
     def _sane_iteration(self) -> Verdict:
         return judge_sane_iteration(
@@ -320,8 +323,15 @@ class TrainingChecks:
         return judge_extreme_inputs(self._predict, rows)
 
     def _tiny_batch(self) -> Verdict:
-        most = self.stage.params.checks.tiny_batch_loss
-        return judge_tiny_batch(self._make, self._rows.matrix, self._rows.labels, seed=self._seed, most=most)
+        params = self.stage.params.checks
+        return judge_tiny_batch(
+            self._make,
+            self._rows.matrix,
+            self._rows.labels,
+            seed=self._seed,
+            size=params.tiny_batch_rows,
+            most=params.tiny_batch_loss,
+        )
 
     def _shuffled_labels(self) -> Verdict:
         params = self.stage.params.checks

@@ -172,7 +172,9 @@ class ChecksParams(Section):
     Attributes:
         generalisation_gap: how far the validation loss, relative to the base rate's, may lie above the training loss.
         rising_loss: how far the validation loss at the model's iteration may lie above its least, as a share of it.
-        tiny_batch_loss: the largest log loss on 64 rows that were fitted alone.
+        tiny_batch_rows: how many rows a model has to learn by heart; one with few parameters (a linear one of few
+            features) can learn few.
+        tiny_batch_loss: the largest log loss on them when they were fitted alone.
         shuffled_auc: how far the AUC of models that were taught shuffled labels may lie from one half beyond chance.
         single_feature_auc: the AUC at which one feature alone is suspect; by default the leak alarm of roc_auc, and
             0.99 where there is none.
@@ -181,6 +183,7 @@ class ChecksParams(Section):
 
     generalisation_gap: float = Field(default=0.25, gt=0, allow_inf_nan=False)
     rising_loss: float = Field(default=0.02, ge=0, allow_inf_nan=False)
+    tiny_batch_rows: int = Field(default=64, ge=2, le=1000)
     tiny_batch_loss: float = Field(default=0.1, gt=0, lt=0.6)
     shuffled_auc: float = Field(default=0.05, gt=0, lt=0.5)
     single_feature_auc: float | None = Field(default=None, gt=0.5, le=1)

@@ -13,7 +13,7 @@ from gitrain.training.estimators import Estimator
 from gitrain.training.iterations import Iterate, Learner, learner_of
 from gitrain.training.split import TrainingRows
 
-__all__ = ["CURVE_ROWS", "CurvePoint", "Fit", "fit_with_curve", "log_loss"]
+__all__ = ["CURVE_ROWS", "CurvePoint", "Fit", "curve_sample", "fit_with_curve", "log_loss"]
 
 # The training loss of the curve is taken on so many rows: its standard error there, about .004, is far below what the
 # curve is read for, and all rows would cost HGB as much again as its fit.
@@ -77,7 +77,7 @@ def fit_with_curve(
     notes: list[str] = []
     earlier = ~rows.validation
     matrix, labels = rows.matrix.filter(earlier), rows.labels[earlier]
-    sample = _sample(len(labels), seed)
+    sample = curve_sample(len(labels), seed)
     watched = (matrix[sample], rows.matrix.filter(rows.validation))
     truths = (labels[sample], rows.labels[rows.validation])
 
@@ -137,7 +137,8 @@ def log_loss(labels: NDArray[np.int8], probabilities: NDArray[np.float64]) -> fl
     return float(-np.log(of_label).mean())
 
 
-def _sample(rows: int, seed: int) -> NDArray[np.int64]:
+def curve_sample(rows: int, seed: int) -> NDArray[np.int64]:
+    """The numbers of the rows, of those before the validation part, that the training loss of the curve is taken on."""
     if rows <= CURVE_ROWS:
         return np.arange(rows, dtype=np.int64)
     return np.sort(np.random.default_rng(seed).choice(rows, CURVE_ROWS, replace=False)).astype(np.int64)
