@@ -88,6 +88,7 @@ STEPS = (
     Step("types", "mypy, strict", lambda: [_tool("mypy")]),
     Step("layers", "what may import what", lambda: [_tool("lint-imports", "--no-logo")]),
     Step("lock", "requirements.lock answers pyproject.toml", lambda: [_module("tools.lock")]),
+    Step("pipeline", "dvc.lock belongs to this tree", lambda: [_module("tools.pipeline")]),
     Step("files", "no machine's paths, no index addresses", lambda: [_module("tools.tracked_files")]),
     Step("links", "links in Markdown lead somewhere", lambda: [_module("tools.links")]),
     Step("reference", "the generated pages of docs/ are current", lambda: [_module("tools.reference", "--check")]),
