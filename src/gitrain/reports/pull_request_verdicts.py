@@ -70,7 +70,7 @@ def gates_block(report: PullRequestReport) -> Block:
     header = ("", "gate", "value", "bound", "reason")
 
     def render(most: int) -> str:
-        return f"{title}\n\n{table_of(header, rows, most, right=(3,), what='gates')}\n\n{_provenance(gates)}"
+        return f"{title}\n\n{table_of(header, rows, most, right=(2, 3), what='gates')}\n\n{_provenance(gates)}"
 
     return Block(name="gates", priority=90, levels=row_levels(render, len(rows), (60, 25, 10)))
 
@@ -192,9 +192,8 @@ def _value(verdict: GateVerdict) -> str:
         return "–"
     # The champion's is a difference: its sign says which way it went.
     sign = "+" if "champion" in figures and isinstance(value, float) and value > 0 else ""
-    low, high = figures.get("low"), figures.get("high")
-    span = f" ({format_figure(low)} to {format_figure(high)})" if low is not None and high is not None else ""
-    return f"**{sign}{format_figure(value)}**{span}"
+    # Its interval is in the reason.
+    return f"**{sign}{format_figure(value)}**"
 
 
 def _bound(verdict: GateVerdict) -> str:
