@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandera.polars as pa
 import polars as pl
+import yaml
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
@@ -265,3 +266,8 @@ def rows(**columns: pl.Expr) -> pl.DataFrame:
 def with_format(trips: Trips, model_format: ModelFormat) -> Trips:
     """The same folder, with models read otherwise."""
     return replace(trips, model_format=model_format)
+
+
+def as_yaml(params: Params) -> str:
+    """The text of a params.yaml."""
+    return yaml.safe_dump(params.model_dump(mode="json", by_alias=True, exclude_none=True), sort_keys=False)
