@@ -30,7 +30,7 @@ _ADDRESS = re.compile(r"(?i)(https?|ftp)://|www\.|(mailto|xmpp):")
 _MENTION = re.compile(r"@(?!\u200b)")
 _REFERENCE = re.compile(r"#\d|(?i:GH-)\d")
 
-Lines = Sequence[tuple[int, str]]
+_Lines = Sequence[tuple[int, str]]
 
 
 def check_markdown(text: str) -> list[Verdict]:
@@ -94,7 +94,7 @@ def _invisible(text: str) -> list[str]:
     ]
 
 
-def _fences(text: str) -> tuple[list[str], Lines]:
+def _fences(text: str) -> tuple[list[str], _Lines]:
     """What is wrong with the fences, and the numbered lines outside of them."""
     problems: list[str] = []
     outside: list[tuple[int, str]] = []
@@ -126,7 +126,7 @@ def _console_problem(lines: Sequence[str]) -> str | None:
     return None if all(line.startswith("$ ") for line in lines) else "a line is no command"
 
 
-def _html(lines: Lines) -> Iterator[str]:
+def _html(lines: _Lines) -> Iterator[str]:
     depth = 0
     for place, (number, line) in enumerate(lines):
         if _TAG_LINE.fullmatch(line):
@@ -145,7 +145,7 @@ def _html(lines: Lines) -> Iterator[str]:
         yield "a folded part does not end"
 
 
-def _links(lines: Lines) -> Iterator[str]:
+def _links(lines: _Lines) -> Iterator[str]:
     rules: tuple[tuple[Callable[[str], object], str], ...] = (
         (lambda line: _unescaped(line, "["), "a link, an image or a footnote"),
         (_ADDRESS.search, "an address"),

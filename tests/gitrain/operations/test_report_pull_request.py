@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from typing import Any
 
 import pytest
 from tests.gitrain.reports.pull_request_cases import (
@@ -105,7 +106,7 @@ def root(git_repository):
 def made(root, base="main", **changes):
     repository = GitRepository(root)
     judged = gates(*PASSED, base=repository.commit(base) if base else None)
-    options = {"gates": lambda: judged, "checks": {}, "durations": {}} | changes
+    options: dict[str, Any] = {"gates": lambda: judged, "checks": {}, "durations": {}, **changes}
     report = report_pull_request(LocalWorkspace(root), repository, base=base, **options)
     # Whatever is in it, it can be rendered, posted and read again.
     assert {verdict.outcome for verdict in check_markdown(render_pull_request(report))} == {Outcome.PASSED}

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from gitrain.checks.report import CheckReport, CheckVerdict
 from gitrain.evaluation.comparison import PairedDifference, compare_evaluations
@@ -33,7 +34,7 @@ def estimate(value: float, half: float, *, direction: str = "higher", judged: bo
 
 def evaluation(
     metrics: Mapping[str, MetricEstimate],
-    groups: Mapping[str, Mapping[str | None, tuple[float, float, int]]],
+    groups: Mapping[str, Mapping[Any, tuple[float, float, int]]],
     **changes: object,
 ) -> Evaluation:
     """An evaluation with a slice a key of `groups`; a group is the ROC AUC, half its interval, and rows."""
