@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -10,13 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from gitrain.checks.integration import CHECKS as INTEGRATION_CHECKS
 from gitrain.pipeline.lock import Lock
 
 pytestmark = pytest.mark.slow
 
 PROJECT = Path(__file__).parents[1] / "projects" / "tumours"
 STAGES = ("ingest", "validate", "features", "train", "evaluate")
+
+
+def environment() -> dict[str, str]:
+    # The commands of the stages are found beside this interpreter.
+    return os.environ | {"PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))}
 
 
 @dataclass(frozen=True)
@@ -27,10 +35,7 @@ class Clone:
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         line = [sys.executable, "-m", *command] if command[0] in {"dvc", "gitrain"} else list(command)
-        path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-        return subprocess.run(
-            line, cwd=self.root, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=False
-        )
+        return subprocess.run(line, cwd=self.root, env=environment(), capture_output=True, text=True, check=False)
 
     def succeed(self, *command: str) -> str:
         done = self.run(*command)
@@ -56,14 +61,20 @@ def ran(output: str) -> list[str]:
     return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
 
 
+def new_repository(root: Path) -> Clone:
+    """The project as somebody would begin with it."""
+    clone = Clone(root)
+    shutil.copytree(PROJECT, root, ignore=shutil.ignore_patterns("__pycache__"))
+    (root / ".gitignore").write_text("__pycache__/\n.gitrain/\nmlflow.db\nmlruns/\n")
+    for command in (("git", "init", "-q"), ("dvc", "init", "-q")):
+        clone.succeed(*command)
+    return clone
+
+
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """Two commits with their locks: a model that hardly learns, then the forest."""
-    clone = Clone(tmp_path_factory.mktemp("second") / "tumours")
-    shutil.copytree(PROJECT, clone.root, ignore=shutil.ignore_patterns("__pycache__"))
-    (clone.root / ".gitignore").write_text("__pycache__/\n.gitrain/\nmlflow.db\nmlruns/\n")
-    for command in (("git", "init", "-q"), ("dvc", "init", "-q")):
-        clone.succeed(*command)
+    clone = new_repository(tmp_path_factory.mktemp("second") / "tumours")
     clone.configure("estimator: forest", "estimator: logistic_regression")
     clone.configure("logistic_regression: {C: 0.1}", "logistic_regression: {C: 0.00001}")
     assert ran(clone.succeed("dvc", "repro")) == list(STAGES)
@@ -118,6 +129,73 @@ def test_features_are_proved_without_histories(clone: Clone):
         "features:row-by-row": "PASSED",
         "features:incremental": "PASSED",
     }
+
+
+def test_the_stages_fit_together_and_serving_agrees(clone: Clone):
+    report = json.loads(clone.succeed("gitrain", "check", "integration", "--json"))
+    assert {verdict["name"]: verdict["outcome"] for verdict in report["verdicts"]} == {
+        check.name: "PASSED" for check in INTEGRATION_CHECKS
+    }
+    # The tree was only read.
+    assert clone.succeed("git", "status", "--porcelain") == ""
+    assert clone.succeed("dvc", "status", "--json").strip() == "{}"
+
+
+def test_killed_in_every_stage_the_pipeline_ends_in_the_same_lock(clone: Clone, tmp_path: Path):
+    """Nothing is shared with the clone that ran undisturbed: neither its cache nor its memo."""
+    again = new_repository(tmp_path / "tumours")
+    for stage, first_line in FIRST_LINES.items():
+        kill_in(again, stage, first_line)
+    ran_in_the_end = ran(again.succeed("dvc", "repro"))
+    assert ran_in_the_end == [STAGES[-1]]
+    assert again.lock == clone.lock
+    # What a killed process left beside its files is no output.
+    assert again.succeed("dvc", "status", "--json").strip() == "{}"
+
+
+# What a stage says when it has begun its work and not ended it.
+FIRST_LINES = {
+    "ingest": "ingest: patients 0001",
+    "validate": "validate: patients 0001",
+    "features": "features 0001",
+    "train": "labelled rows of",
+    "evaluate": "evaluate: scoring",
+}
+ATTEMPTS = 5
+
+
+def kill_in(clone: Clone, stage: str, line: str) -> None:
+    """Start `dvc repro`, and kill it with all that it started as soon as the stage has printed `line`."""
+    for _ in range(ATTEMPTS):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dvc", "repro"],
+            cwd=clone.root,
+            env=environment() | {"PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        with process:
+            assert process.stdout is not None
+            seen = next((said for said in process.stdout if line in said), None)
+            assert seen is not None, f"{stage} ended without saying {line!r}"
+            os.killpg(process.pid, signal.SIGKILL)
+            process.stdout.read()
+        finished = Lock.parse(clone.lock).stages if (clone.root / "dvc.lock").exists() else {}
+        if stage not in finished:
+            return
+        # On a machine that is slow to wake this test the stage was done already: it has to run once more.
+        forget(clone, stage)
+    pytest.fail(f"{stage} was always done before it could be killed")
+
+
+def forget(clone: Clone, stage: str) -> None:
+    """Take a stage out of the lock and of DVC's memory of runs."""
+    lock = yaml.safe_load(clone.lock)
+    del lock["stages"][stage]
+    (clone.root / "dvc.lock").write_text(yaml.safe_dump(lock, sort_keys=False))
+    shutil.rmtree(clone.root / ".dvc" / "cache" / "runs", ignore_errors=True)
 
 
 def test_the_run_is_recorded(clone: Clone):

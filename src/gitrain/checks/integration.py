@@ -60,7 +60,7 @@ class StageRun:
         missing: declared outputs that were not there afterwards.
         strayed: files outside of its outputs that it changed, made or removed.
         repeat_exit_code: of the second run; None if there was none.
-        changed: files that were otherwise after the second run.
+        changed: files of its outputs that were otherwise after the second run.
         seconds: the first run took.
     """
 
@@ -77,6 +77,11 @@ class StageRun:
     def done(self) -> bool:
         """Whether the stage ended well and wrote all that it declares."""
         return self.exit_code == 0 and not self.missing
+
+    @property
+    def sound(self) -> bool:
+        """Whether it also left everybody else's files as they were."""
+        return self.done and not self.strayed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,7 +220,7 @@ def judge_columns(trials: Sequence[ColumnTrial], runs: Sequence[StageRun]) -> Ve
             reason = f"{tried} fails without naming it: {_message(trial.said)}"
             return _verdict(MISSING_COLUMN, Outcome.FAILED, reason, figures)
     if not trials:
-        reason = _stopped(runs) if not all(run.done for run in runs) else "no stage reads a table that Gitrain knows"
+        reason = _stopped(runs) if not all(run.sound for run in runs) else "no stage reads a table that Gitrain knows"
         return _verdict(MISSING_COLUMN, Outcome.INCONCLUSIVE, reason, figures)
     tried = ", ".join(f"{trial.stage} without {trial.column}" for trial in trials)
     return _verdict(MISSING_COLUMN, Outcome.PASSED, f"each fails and names the column: {tried}", figures)
@@ -256,7 +261,10 @@ def _verdict(name: str, outcome: Outcome, reason: str, figures: Mapping[str, Fig
 
 def _stopped(runs: Sequence[StageRun]) -> str:
     failed = next((run.stage for run in runs if not run.done), None)
-    return f"the pipeline stopped at the stage {failed!r}" if failed else "no stage was run"
+    if failed is not None:
+        return f"the pipeline stopped at the stage {failed!r}"
+    strayed = next((run.stage for run in runs if run.strayed), None)
+    return f"the stage {strayed!r} changed files of others" if strayed is not None else "no stage was run"
 
 
 def _list(names: Sequence[str]) -> str:

@@ -2,24 +2,32 @@
 
 import json
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 import yaml
 
-from gitrain.checks.integration import in_order, judge_columns, judge_repeats, judge_stages, judge_writes
-from gitrain.errors import PipelineError
+from gitrain.checks.integration import (
+    SERVED_EQUALS_OFFLINE,
+    in_order,
+    judge_columns,
+    judge_repeats,
+    judge_stages,
+    judge_writes,
+)
+from gitrain.errors import FeatureError, ModelError, PipelineError
 from gitrain.operations.check_served import Scorer, check_served
+from gitrain.operations.sample_project import sampled_rows
 from gitrain.operations.stage import Stage
 from gitrain.operations.try_stages import files_below, try_columns, try_stages
 from gitrain.pipeline.layout import FEATURES, PARAMS, RAW, VALIDATED, partition
 from gitrain.pipeline.scratch import Scratch
 from gitrain.pipeline.stages import StageDefinition
 from gitrain.training.model_format import ModelFormat
-from gitrain.verdicts import Figure, Verdict
+from gitrain.verdicts import Figure, Outcome, Verdict
 
-__all__ = ["SampleSize", "check_integration", "lay_out_sample", "size_of_sample"]
+__all__ = ["SampleSize", "check_integration", "check_stages", "lay_out_sample", "size_of_sample"]
 
 _PYPROJECT = "pyproject.toml"
 _MODULE = "gitrain_sample"
@@ -92,22 +100,55 @@ def check_integration(
         f"integration: {len(ordered)} stages on batches {size.first} to {size.through}, one row of {size.every}"
     )
     lay_out_sample(stage, scratch, ordered, size)
-    runs = try_stages(scratch, ordered, progress=stage.progress, clock=clock)
-    finished = len(runs) == len(ordered) and all(run.done for run in runs)
-    trials = try_columns(scratch, ordered, _columns(stage), progress=stage.progress) if finished else []
-    planned = [definition.name for definition in ordered]
     sample: dict[str, Figure] = {
         "batches": f"{size.first} to {size.through}",
         "rows": size.rows,
         "one_row_of": size.every,
     }
+    verdicts = check_stages(
+        scratch, ordered, figures=sample, columns=_columns(stage), progress=stage.progress, clock=clock
+    )
+    return [*verdicts, _served(stage, model_format, rows=served_rows, scorer=scorer)]
+
+
+def check_stages(
+    scratch: Scratch,
+    stages: Sequence[StageDefinition],
+    *,
+    figures: Mapping[str, Figure],
+    columns: Sequence[tuple[str, str]],
+    progress: Callable[[str], None],
+    clock: Callable[[], float],
+) -> list[Verdict]:
+    """The verdicts on stages in a scratch folder that holds what the first of them needs.
+
+    Args:
+        scratch: the folder.
+        stages: each after those whose outputs it reads.
+        figures: what the first verdict says of the sample.
+        columns: folders of tables, and the column that their readers are to miss.
+        progress: takes a line a stage.
+        clock: seconds that only grow.
+    """
+    runs = try_stages(scratch, stages, progress=progress, clock=clock)
+    # After a stage that wrote where it should not, the others' inputs are no longer what they were given.
+    sound = len(runs) == len(stages) and all(run.sound for run in runs)
+    trials = try_columns(scratch, stages, columns, progress=progress) if sound else []
     return [
-        judge_stages(runs, planned, sample),
+        judge_stages(runs, [stage.name for stage in stages], figures),
         judge_writes(runs),
         judge_repeats(runs),
         judge_columns(trials, runs),
-        check_served(stage, model_format, rows=served_rows, scorer=scorer),
     ]
+
+
+def _served(stage: Stage, model_format: ModelFormat, *, rows: int, scorer: Scorer | None) -> Verdict:
+    try:
+        return check_served(stage, model_format, rows=rows, scorer=scorer)
+    except (FeatureError, ModelError) as error:
+        # What could be predicted offline cannot be served: the skew that this check is there to find.
+        reason = f"rows of the holdout cannot be served: {error.what}"
+        return Verdict(name=SERVED_EQUALS_OFFLINE, outcome=Outcome.FAILED, reason=reason)
 
 
 def size_of_sample(stage: Stage) -> SampleSize:
@@ -126,7 +167,8 @@ def size_of_sample(stage: Stage) -> SampleSize:
         if number <= holdout:
             continue
         every = max(1, min(_thinning(frame, target) for frame in chosen))
-        training = pl.concat(chosen[:-holdout]).filter(pl.col(target).is_not_null()).gather_every(every)
+        training = pl.concat([frame[sampled_rows(frame.height, every)] for frame in chosen[:-holdout]])
+        training = training.filter(pl.col(target).is_not_null())
         if training[unit].n_unique() > stage.params.training.validation_units:
             break
     first = stage.batches[-len(chosen)]

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from gitrain.data.contracts import TableContract
 from gitrain.data.tables import Source
@@ -11,7 +13,7 @@ from gitrain.features.definitions import FeatureSet, RowFeature
 from gitrain.features.history import readers
 from gitrain.project import Project
 
-__all__ = ["sample_project"]
+__all__ = ["sample_project", "sampled_rows"]
 
 # In a sample of some thousand rows a smaller share than this is a row or two more or less.
 _LEAST_QUARANTINED_SHARE = 0.01
@@ -19,7 +21,7 @@ _LEAST_QUARANTINED_SHARE = 0.01
 
 @dataclass(frozen=True)
 class _EveryNth:
-    """A source that leaves rows out: evenly over the batch, the last one stays, so that it is as fresh as the batch."""
+    """A source that leaves rows out."""
 
     source: Source
     every: int
@@ -29,7 +31,7 @@ class _EveryNth:
 
     def read(self, batch: str | None) -> pl.DataFrame:
         frame = self.source.read(batch)
-        return frame.gather_every(self.every, offset=(frame.height - 1) % self.every) if frame.height else frame
+        return frame[sampled_rows(frame.height, self.every)]
 
 
 def sample_project(project: Project, *, every: int) -> Project:
@@ -66,6 +68,19 @@ def sample_project(project: Project, *, every: int) -> Project:
         feature_contract=_thinner(_fewer_rows(project.feature_contract, every), project.features),
         prediction_contract=_fewer_rows(project.prediction_contract, every),
     )
+
+
+def sampled_rows(height: int, every: int) -> NDArray[np.int64]:
+    """The places of one row of `every`, ascending: always the same ones.
+
+    One row is drawn of each run of `every` rows, so that they are spread over the batch, and no pattern in the order of
+    rows (one row a shop, shop by shop) decides what stays. The last row stays: the sample is as fresh as the batch.
+    """
+    starts = np.arange(0, height, every)
+    drawn = starts + np.random.default_rng(0).integers(0, every, len(starts))
+    drawn[:1] = 0
+    places: NDArray[np.int64] = height - 1 - np.minimum(drawn, height - 1)[::-1]
+    return places
 
 
 def _fewer_rows(contract: TableContract, every: int) -> TableContract:

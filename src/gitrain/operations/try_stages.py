@@ -51,7 +51,7 @@ def try_stages(
         for path in list(files_below(scratch.workspace, _OWN)):
             scratch.workspace.remove(path)
         again, _ = _run(scratch, stage)
-        changed = tuple(_differences(after, _digests(scratch.workspace)))
+        changed = tuple(path for path in _differences(after, _digests(scratch.workspace)) if _is_output(path, stage))
         runs.append(
             StageRun(
                 stage=stage.name,
