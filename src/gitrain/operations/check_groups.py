@@ -11,6 +11,7 @@ from typing import Protocol
 from gitrain.checks.artifacts import CHECKS as ARTIFACT_CHECKS
 from gitrain.checks.behaviour import CHECKS as BEHAVIOUR_CHECKS
 from gitrain.checks.catalogue import CheckDefinition
+from gitrain.checks.data_difference import CHECKS as DATA_CHECKS
 from gitrain.checks.integration import CHECKS as INTEGRATION_CHECKS
 from gitrain.checks.lock import CHECKS as LOCK_CHECKS
 from gitrain.checks.report import CheckReport, CheckVerdict
@@ -18,6 +19,7 @@ from gitrain.checks.training import CHECKS as TRAINING_CHECKS
 from gitrain.errors import GitrainError, UsageError
 from gitrain.operations.check_artifacts import check_artifacts
 from gitrain.operations.check_behaviour import BehaviourChecks
+from gitrain.operations.check_data import check_data
 from gitrain.operations.check_integration import check_integration
 from gitrain.operations.check_lock import check_lock
 from gitrain.operations.check_training import TrainingChecks
@@ -108,6 +110,10 @@ def _lock(tools: CheckTools) -> CheckRun:
     return _WholeGroup(run)
 
 
+def _data(tools: CheckTools) -> CheckRun:
+    return _WholeGroup(lambda: check_data(tools.stage, tools.repository, tools.cache, base=tools.base))
+
+
 def _artifacts(tools: CheckTools) -> CheckRun:
     def run() -> Sequence[Verdict]:
         with tools.open_pipeline() as pipeline:
@@ -140,6 +146,7 @@ GROUPS: Mapping[str, CheckGroup] = MappingProxyType(
         group.name: group
         for group in (
             CheckGroup(name="lock", definitions=LOCK_CHECKS, begin=_lock),
+            CheckGroup(name="data", definitions=DATA_CHECKS, begin=_data),
             CheckGroup(name="artifacts", definitions=ARTIFACT_CHECKS, begin=_artifacts),
             CheckGroup(name="training", definitions=TRAINING_CHECKS, begin=_training),
             CheckGroup(name="behaviour", definitions=BEHAVIOUR_CHECKS, begin=_behaviour),
