@@ -92,6 +92,7 @@ COMMANDS = (
         ),
     ),
     _check("lock", "dvc.lock belongs to this tree, and what it names is at hand; no data is moved"),
+    _check("data", "the data keeps its contract, and batches that the base has are what they were"),
     _check("artifacts", "every output of dvc.yaml keeps its contract, and the next stage can read it"),
     _check("training", "the curve, the model and refits: what a training run has to keep"),
     _check("behaviour", "changes of a row that must move its score, or must not, as the project says"),
