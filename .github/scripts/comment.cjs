@@ -51,8 +51,10 @@ function compose(context, run, report, problem) {
   const link = `${context.serverUrl}/${context.repo.owner}/${context.repo.repo}/actions/runs/${run.id}`
   const sha = String(run.head_sha).slice(0, 12)
   const about = `<sub>Commit ${sha} · [CI run](${link}): ${run.conclusion} · written by the code of this pull request</sub>`
-  if (report !== null) return `${report.trimEnd()}\n\n${about}\n`
-  return `## No report\n\n${problem} [The run](${link}) says why.\n\n${about}\n`
+  if (report === null) return `## No report\n\n${problem} [The run](${link}) says why.\n\n${about}\n`
+  // Tests and lint are no verdicts of the report, and the run is red without them.
+  const alarm = run.conclusion === 'success' ? '' : `> **CI ended with ${run.conclusion}.** [The run](${link}) shows where.\n\n`
+  return `${alarm}${report.trimEnd()}\n\n${about}\n`
 }
 
 /**
@@ -66,7 +68,7 @@ async function prepare({github, context, core}) {
   const problem = REPORT_STATE === 'failure'
     ? 'The report that CI left was refused: it is not of the form that is posted.'
     : `CI ended (${run.conclusion}) before it had written a report.`
-  const text = compose(context, run, valid ? fs.readFileSync(path.join(RUNNER_TEMP, 'report', 'report.md'), 'utf8') : null, problem)
+  const text = compose(context, run, valid ? fs.readFileSync(path.join(RUNNER_TEMP, 'posted.md'), 'utf8') : null, problem)
   fs.writeFileSync(path.join(RUNNER_TEMP, 'comment.md'), text)
   // Whatever becomes of the comment, the report can be read here.
   fs.appendFileSync(process.env.GITHUB_STEP_SUMMARY, text)
@@ -108,7 +110,9 @@ async function settle({github, context, core}) {
       for (const {id} of mine) await github.rest.issues.deleteComment({...context.repo, comment_id: id})
       return
     } catch (error) {
-      const passing = !error.status || error.status >= 500 || error.status === 429 || error.status === 403
+      const {status, response} = error
+      const asked = response && response.headers && response.headers['retry-after'] // a rate limit, by 403 or 429
+      const passing = !status || status >= 500 || status === 429 || asked
       if (attempt >= ATTEMPTS || !passing) {
         core.setFailed(`The comment could not be posted (${error.message}). The report is in this run's summary.`)
         return

@@ -1,0 +1,147 @@
+"""What holds for every workflow, and the rules that GitHub is given."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.repository
+
+WORKFLOWS = {path.name: path for path in sorted((ROOT / ".github/workflows").glob("*.yml"))}
+ACTIONS = sorted((ROOT / ".github/actions").glob("*/action.yml"))
+
+
+def _parsed(path: Path) -> dict[Any, Any]:
+    loaded: dict[Any, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return loaded
+
+
+def _jobs() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for name, path in WORKFLOWS.items():
+        for job, content in _parsed(path)["jobs"].items():
+            yield name, job, content
+
+
+def _steps(content: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(content.get("steps", []))
+
+
+@pytest.mark.parametrize("path", [*WORKFLOWS.values(), *ACTIONS], ids=lambda path: str(path.relative_to(ROOT)))
+def test_actions_are_pinned_to_a_commit_and_say_which_version_that_is(path: Path) -> None:
+    for line in path.read_text(encoding="utf-8").splitlines():
+        used = re.search(r"uses: (\S+)(.*)", line)
+        if used and not used[1].startswith("./"):
+            assert re.fullmatch(r"[\w.-]+(/[\w.-]+)+@[0-9a-f]{40}", used[1]), line
+            assert re.fullmatch(r" # v\d+\.\d+\.\d+", used[2]), line
+
+
+def test_tokens_may_read_unless_a_job_says_why_it_writes() -> None:
+    assert all(_parsed(path)["permissions"] == {"contents": "read"} for path in WORKFLOWS.values())
+    writing = {
+        (name, job)
+        for name, job, content in _jobs()
+        for right in content.get("permissions", {}).values()
+        if right == "write"
+    }
+    assert writing == {("report.yml", "comment")}
+
+
+def test_every_job_ends_and_no_checkout_leaves_its_token_behind() -> None:
+    for name, job, content in _jobs():
+        assert 0 < content["timeout-minutes"] <= 60, (name, job)
+        for step in _steps(content):
+            if "actions/checkout" in step.get("uses", ""):
+                assert step["with"]["persist-credentials"] is False, (name, job)
+
+
+def test_no_script_holds_an_expression() -> None:
+    """What comes from an event reaches a script through its environment, never as a part of it."""
+    scripts = [step for _, _, content in _jobs() for step in _steps(content)]
+    scripts += [step for path in ACTIONS for step in _parsed(path)["runs"]["steps"]]
+    for step in scripts:
+        assert "${{" not in step.get("run", ""), step
+        assert "${{" not in step.get("with", {}).get("script", ""), step
+
+
+def test_what_runs_a_strangers_code_is_given_neither_secrets_nor_a_token() -> None:
+    """But for the settings of the DVC remote, which pull requests from forks do not get."""
+    allowed = {"DVC_CONFIG_LOCAL"}
+    for name, job, content in _jobs():
+        text = json.dumps(content)
+        secrets = set(re.findall(r"secrets\.(\w+)", text)) - allowed
+        runs_code = "./.github/actions/setup" in text and name != "report.yml"
+        assert not (runs_code and secrets), (name, job)
+    events = {name: set(_parsed(path)[True]) for name, path in WORKFLOWS.items()}
+    assert "pull_request_target" not in set().union(*events.values())
+    for step in _steps(_parsed(WORKFLOWS["report.yml"])["jobs"]["comment"]):
+        assert "ref" not in step.get("with", {}), "the default branch, and nothing else, is checked out"
+
+
+def test_the_job_that_pushes_runs_nothing_of_the_branch() -> None:
+    push = _parsed(WORKFLOWS["train.yml"])["jobs"]["push"]
+    assert not any(step.get("uses", "").startswith("./") for step in _steps(push))
+    (script,) = [step["run"] for step in _steps(push) if "run" in step]
+    assert not re.search(r"\b(make|dvc|gitrain|python)\b|\.ci/", script.replace("dvc.lock", ""))
+
+
+def test_the_required_job_waits_for_all_others() -> None:
+    jobs = _parsed(WORKFLOWS["ci.yml"])["jobs"]
+    assert set(jobs["required"]["needs"]) == set(jobs) - {"required"}
+    assert jobs["required"]["if"] == "always()"
+
+
+def test_no_workflow_that_is_required_is_filtered_by_paths() -> None:
+    events = _parsed(WORKFLOWS["ci.yml"])[True]
+    assert not any("paths" in key for event in events.values() if event for key in event)
+
+
+def test_main_takes_reviewed_changes_that_ci_has_passed() -> None:
+    ruleset = json.loads((ROOT / ".github/rulesets/main.json").read_text(encoding="utf-8"))
+    rules = {rule["type"]: rule.get("parameters", {}) for rule in ruleset["rules"]}
+    assert ruleset["enforcement"] == "active"
+    assert ruleset["bypass_actors"] == []
+    assert ruleset["conditions"]["ref_name"]["include"] == ["~DEFAULT_BRANCH"]
+    assert {"deletion", "non_fast_forward"} <= set(rules)
+    assert rules["pull_request"]["require_code_owner_review"] is True
+    assert rules["pull_request"]["required_approving_review_count"] >= 1
+    assert rules["pull_request"]["dismiss_stale_reviews_on_push"] is True
+    checks = rules["required_status_checks"]
+    assert checks["strict_required_status_checks_policy"] is True
+    # The name that GitHub shows is the job's, and 15368 is GitHub Actions: no other app can report it.
+    required = _parsed(WORKFLOWS["ci.yml"])["jobs"]["required"]["name"]
+    assert checks["required_status_checks"] == [{"context": required, "integration_id": 15368}]
+
+
+def test_the_records_of_deployments_are_only_ever_added_to() -> None:
+    ruleset = json.loads((ROOT / ".github/rulesets/deployments.json").read_text(encoding="utf-8"))
+    assert ruleset["enforcement"] == "active"
+    assert ruleset["conditions"]["ref_name"]["include"] == ["refs/heads/deployments"]
+    assert {"deletion", "non_fast_forward"} <= {rule["type"] for rule in ruleset["rules"]}
+
+
+def test_code_owners_guard_what_decides() -> None:
+    text = (ROOT / ".github/CODEOWNERS").read_text(encoding="utf-8")
+    owned = {line.split()[0] for line in text.splitlines() if line and not line.startswith("#")}
+    assert {"/params.yaml", "/dvc.yaml", "/dvc.lock", "/environments/", "/.github/", "/.ci/"} <= owned
+
+
+def test_every_step_is_in_the_documentation() -> None:
+    text = (ROOT / "docs/ci.md").read_text(encoding="utf-8")
+    for name, job, content in _jobs():
+        assert name in text
+        for step in _steps(content):
+            if "run" in step:
+                assert f"| {step['name']} |" in text, f"docs/ci.md does not say what {name}, {job}, {step['name']!r} is"
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not on this machine")
+def test_the_comments_script_is_javascript() -> None:
+    script = ROOT / ".github/scripts/comment.cjs"
+    subprocess.run(["node", "--check", str(script)], check=True, capture_output=True)
