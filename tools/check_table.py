@@ -34,9 +34,9 @@ def checks_page(defects: Mapping[str, Sequence[str]]) -> str:
     """All groups with their checks, as Markdown."""
     parts = [
         f"# Checks\n\n{_NOTE}\n"
-        "`gitrain check GROUP` runs one group, `gitrain check all` every one, and `gitrain check list` names them. Each\n"
-        "check ends in a verdict: PASSED, FAILED, INCONCLUSIVE or ERROR, with its reason and its figures. A part in\n"
-        "capitals stands for many names: `artifacts:PATH` is one check for every output.\n\n"
+        "`gitrain check GROUP` runs one group, `gitrain check all` every one, and `gitrain check list` names them.\n"
+        "Each check ends in a verdict: PASSED, FAILED, INCONCLUSIVE or ERROR, with its reason and its figures. A part\n"
+        "in capitals stands for many names: `artifacts:PATH` is one check for every output.\n\n"
         "A check that has never failed proves nothing. The last column names the defects that the tests sow, each of\n"
         "which turns the check red, while the honest project passes.\n"
     ]

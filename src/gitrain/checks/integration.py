@@ -12,6 +12,7 @@ from gitrain.verdicts import Figure, Outcome, Verdict
 __all__ = [
     "CHECKS",
     "MISSING_COLUMN",
+    "OUTPUTS",
     "REPEATABLE",
     "SERVED_EQUALS_OFFLINE",
     "STAGES",
@@ -21,6 +22,7 @@ __all__ = [
     "StageRun",
     "in_order",
     "judge_columns",
+    "judge_outputs",
     "judge_repeats",
     "judge_served",
     "judge_stages",
@@ -30,6 +32,7 @@ __all__ = [
 STAGES = "integration:stages"
 WRITES_ONLY_OUTPUTS = "integration:writes-only-outputs"
 REPEATABLE = "integration:repeatable"
+OUTPUTS = "integration:outputs"
 MISSING_COLUMN = "integration:missing-column"
 SERVED_EQUALS_OFFLINE = "integration:served-equals-offline"
 
@@ -40,6 +43,7 @@ CHECKS = tuple(
         (STAGES, "stages that do not fit together: one fails on what the one before wrote, or lacks an output"),
         (WRITES_ONLY_OUTPUTS, "a stage that writes to its inputs, or to files that dvc.yaml does not know of"),
         (REPEATABLE, "a stage that gives something else when it is run a second time on the same inputs"),
+        (OUTPUTS, "an output that breaks its contract although the stage that wrote it ended well"),
         (MISSING_COLUMN, "a stage that goes on without a column that it needs, or fails without naming it"),
         (SERVED_EQUALS_OFFLINE, "training-serving skew: a row served by itself gets another score than offline"),
     )
@@ -165,6 +169,8 @@ def judge_stages(runs: Sequence[StageRun], planned: Sequence[str], figures: Mapp
         "run": sum(run.done for run in runs),
         "seconds": round(sum(run.seconds for run in runs), 1),
     }
+    if not planned:
+        return _verdict(STAGES, Outcome.INCONCLUSIVE, "dvc.yaml has no stages", measured)
     failed = next((run for run in runs if not run.done), None)
     if failed is None:
         order = ", ".join(planned)
@@ -206,6 +212,25 @@ def judge_repeats(runs: Sequence[StageRun]) -> Verdict:
     if not repeated or len(repeated) < len(runs):
         return _verdict(REPEATABLE, Outcome.INCONCLUSIVE, _stopped(runs), figures)
     return _verdict(REPEATABLE, Outcome.PASSED, "a second run of every stage gives the same bytes", figures)
+
+
+def judge_outputs(artifacts: Sequence[Verdict] | None, runs: Sequence[StageRun]) -> Verdict:
+    """Whether what the stages wrote keeps its contracts.
+
+    Args:
+        artifacts: the verdicts on the outputs, of `gitrain.operations.check_artifacts`; None if the stages did not all
+            run.
+        runs: the stages.
+    """
+    if not artifacts:
+        reason = _stopped(runs) if artifacts is None else "no stage declares an output"
+        return _verdict(OUTPUTS, Outcome.INCONCLUSIVE, reason, {})
+    broken = [verdict for verdict in artifacts if verdict.outcome is not Outcome.PASSED]
+    figures: dict[str, Figure] = {"outputs": len(artifacts), "broken": len(broken)}
+    if broken:
+        rest = f"; and {len(broken) - 1} more outputs" if len(broken) > 1 else ""
+        return _verdict(OUTPUTS, Outcome.FAILED, f"{broken[0].reason}{rest}", figures)
+    return _verdict(OUTPUTS, Outcome.PASSED, f"all {len(artifacts)} outputs keep their contracts", figures)
 
 
 def judge_columns(trials: Sequence[ColumnTrial], runs: Sequence[StageRun]) -> Verdict:

@@ -20,7 +20,7 @@ from gitrain.pipeline.stages import PipelineTree, StageDefinition, StageOutput
 from gitrain.training.model_format import ModelFormat
 from gitrain.verdicts import Verdict
 
-__all__ = ["check_artifacts"]
+__all__ = ["check_artifacts", "check_outputs"]
 
 
 def check_artifacts(
@@ -37,16 +37,23 @@ def check_artifacts(
         PipelineError: dvc.yaml cannot be read.
         IntegrationError: DVC is not installed.
     """
+    return check_outputs(stage, open_model_format, pipeline.stages())
+
+
+def check_outputs(
+    stage: Stage, open_model_format: Callable[[], ModelFormat], definitions: Sequence[StageDefinition]
+) -> list[Verdict]:
+    """The same for stages that are known already."""
     declared = {artifact.path: artifact for artifact in stage.project.artifacts}
     outputs = Outputs(stage=stage, open_model_format=open_model_format)
     verdicts = []
-    for definition in pipeline.stages():
+    for definition in definitions:
         for out in definition.outs:
             path = out.path or out.name
             stage.progress(f"artifacts: {path}")
             examined = _examined(stage, outputs, out, declared.get(path))
             verdicts.append(judge_artifact(path, examined, stage=definition.name))
-    verdicts += _unwritten(declared, pipeline.stages())
+    verdicts += _unwritten(declared, definitions)
     return verdicts
 
 

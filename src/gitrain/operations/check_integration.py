@@ -3,7 +3,7 @@
 import json
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 import yaml
@@ -12,16 +12,20 @@ from gitrain.checks.integration import (
     SERVED_EQUALS_OFFLINE,
     in_order,
     judge_columns,
+    judge_outputs,
     judge_repeats,
     judge_stages,
     judge_writes,
 )
+from gitrain.documents import parse_yaml
 from gitrain.errors import FeatureError, ModelError, PipelineError
+from gitrain.operations.check_artifacts import check_outputs
 from gitrain.operations.check_served import Scorer, check_served
-from gitrain.operations.sample_project import sampled_rows
+from gitrain.operations.sample_project import sample_project, sampled_rows
 from gitrain.operations.stage import Stage
 from gitrain.operations.try_stages import files_below, try_columns, try_stages
 from gitrain.pipeline.layout import FEATURES, PARAMS, RAW, VALIDATED, partition
+from gitrain.pipeline.params import Params
 from gitrain.pipeline.scratch import Scratch
 from gitrain.pipeline.stages import StageDefinition
 from gitrain.training.model_format import ModelFormat
@@ -106,7 +110,13 @@ def check_integration(
         "one_row_of": size.every,
     }
     verdicts = check_stages(
-        scratch, ordered, figures=sample, columns=_columns(stage), progress=stage.progress, clock=clock
+        scratch,
+        ordered,
+        figures=sample,
+        columns=_columns(stage),
+        examine=lambda: check_outputs(_sampled(stage, scratch, size), lambda: model_format, ordered),
+        progress=stage.progress,
+        clock=clock,
     )
     return [*verdicts, _served(stage, model_format, rows=served_rows, scorer=scorer)]
 
@@ -117,6 +127,7 @@ def check_stages(
     *,
     figures: Mapping[str, Figure],
     columns: Sequence[tuple[str, str]],
+    examine: Callable[[], Sequence[Verdict]],
     progress: Callable[[str], None],
     clock: Callable[[], float],
 ) -> list[Verdict]:
@@ -127,19 +138,33 @@ def check_stages(
         stages: each after those whose outputs it reads.
         figures: what the first verdict says of the sample.
         columns: folders of tables, and the column that their readers are to miss.
+        examine: gives a verdict on each output, once all stages have run.
         progress: takes a line a stage.
         clock: seconds that only grow.
     """
     runs = try_stages(scratch, stages, progress=progress, clock=clock)
     # After a stage that wrote where it should not, the others' inputs are no longer what they were given.
-    sound = len(runs) == len(stages) and all(run.sound for run in runs)
+    sound = 0 < len(runs) == len(stages) and all(run.sound for run in runs)
+    artifacts = examine() if sound else None
     trials = try_columns(scratch, stages, columns, progress=progress) if sound else []
     return [
         judge_stages(runs, [stage.name for stage in stages], figures),
         judge_writes(runs),
         judge_repeats(runs),
+        judge_outputs(artifacts, runs),
         judge_columns(trials, runs),
     ]
+
+
+def _sampled(stage: Stage, scratch: Scratch, size: SampleSize) -> Stage:
+    """The surroundings of the stages in the scratch folder."""
+    return replace(
+        stage,
+        project=sample_project(stage.project, every=size.every),
+        params=parse_yaml(Params, scratch.workspace.read_text(PARAMS), source=PARAMS),
+        workspace=scratch.workspace,
+        progress=lambda line: None,
+    )
 
 
 def _served(stage: Stage, model_format: ModelFormat, *, rows: int, scorer: Scorer | None) -> Verdict:

@@ -12,9 +12,11 @@ import polars as pl
 import pytest
 from tests.gitrain.checks.defects import SeededDefect
 
+from gitrain.checks.artifacts import Artifact
 from gitrain.checks.integration import (
     CHECKS,
     MISSING_COLUMN,
+    OUTPUTS,
     REPEATABLE,
     SERVED_EQUALS_OFFLINE,
     STAGES,
@@ -33,6 +35,7 @@ from gitrain.integrations.process import LocalShell
 from gitrain.integrations.skops import SkopsFormat
 from gitrain.metrics import LOG_LOSS, ROC_AUC
 from gitrain.operations.build_features import build_features
+from gitrain.operations.check_artifacts import check_outputs
 from gitrain.operations.check_integration import check_stages, lay_out_sample, size_of_sample
 from gitrain.operations.check_served import OneRow, Scorer, check_served
 from gitrain.operations.evaluate import evaluate
@@ -57,17 +60,18 @@ def definition(name: str, cmd: str | list[str], deps: tuple[str, ...], *outs: st
 
 
 READ = definition(
-    "read", ["mkdir -p data/raw", "cp source.parquet data/raw/all.parquet"], ("source.parquet",), "data/raw"
+    "read", ["mkdir -p data/table", "cp source.parquet data/table/all.parquet"], ("source.parquet",), "data/table"
 )
 # A parquet file has the names of its columns in plain text.
-NEEDS = 'grep -q dest data/raw/all.parquet || { echo "gitrain: the column dest is missing" >&2; exit 3; }; '
+NEEDS = 'grep -q dest data/table/all.parquet || { echo "gitrain: the column dest is missing" >&2; exit 3; }; '
 COUNT = definition(
     "count",
-    f"{NEEDS} mkdir -p data/counted; wc -c < data/raw/all.parquet > data/counted/size",
-    ("data/raw",),
+    f"{NEEDS} mkdir -p data/counted; wc -c < data/table/all.parquet > data/counted/size",
+    ("data/table",),
     "data/counted",
 )
 HONEST = (READ, COUNT)
+NEW = StageOutput(name="new", path="new")
 
 
 @pytest.fixture
@@ -86,11 +90,22 @@ def verdicts(scratch: Scratch, *stages: StageDefinition) -> dict[str, Verdict]:
         scratch,
         stages,
         figures={},
-        columns=[("data/raw", "dest")],
+        columns=[("data/table", "dest")],
+        examine=lambda: check_outputs(declaring(scratch), SkopsFormat, stages),
         progress=lambda line: None,
         clock=lambda: float(next(clock)),
     )
     return {verdict.name: verdict for verdict in judged}
+
+
+def declaring(scratch: Scratch) -> Stage:
+    """The stages' outputs with contracts: a table, and a folder with one short file."""
+    artifacts = (
+        Artifact(path="data/table", kind="parquet", rows=(1, 1)),
+        Artifact(path="data/counted", kind="file", max_bytes=100),
+    )
+    project = replace(trains(), artifacts=artifacts)
+    return replace(stage_of(scratch.workspace.root, project), workspace=scratch.workspace)
 
 
 def test_honest_stages_pass(scratch: Scratch):
@@ -98,7 +113,7 @@ def test_honest_stages_pass(scratch: Scratch):
     assert {verdict.outcome for verdict in found.values()} == {Outcome.PASSED}
     assert found[STAGES].figures == {"stages": 2, "run": 2, "seconds": 2.0}
     # What was taken away for the trial is back.
-    assert scratch.workspace.read_table("data/raw/all.parquet").columns == ["dest", "delay"]
+    assert scratch.workspace.read_table("data/table/all.parquet").columns == ["dest", "delay"]
 
 
 def counting(command: str, *, before: str = NEEDS) -> tuple[StageDefinition, ...]:
@@ -115,15 +130,15 @@ STAGE_DEFECTS: list[tuple[str, str, tuple[StageDefinition, ...], str]] = [
     (
         STAGES,
         "a column that the next stage needs is renamed",
-        (replace(READ, cmd="mkdir -p data/raw; sed s/dest/goal/g source.parquet > data/raw/all.parquet"), COUNT),
+        (replace(READ, cmd="mkdir -p data/table; sed s/dest/goal/g source.parquet > data/table/all.parquet"), COUNT),
         "'count' failed with exit code 3: the column dest is missing",
     ),
     (STAGES, "a stage is killed half way", counting("kill -9 $$"), "'count' failed with exit code"),
     (
         WRITES_ONLY_OUTPUTS,
         "a stage writes to its input",
-        counting("echo more >> data/raw/all.parquet; echo 1 > data/counted/size"),
-        "'count' writes to data/raw/all.parquet",
+        counting("echo more >> data/table/all.parquet; echo 1 > data/counted/size"),
+        "'count' writes to data/table/all.parquet",
     ),
     (
         WRITES_ONLY_OUTPUTS,
@@ -154,16 +169,31 @@ STAGE_DEFECTS: list[tuple[str, str, tuple[StageDefinition, ...], str]] = [
         "another data/counted/size",
     ),
     (
+        OUTPUTS,
+        "an output is larger than its contract allows",
+        counting("head -c 101 /dev/zero > data/counted/size"),
+        "more than 100",
+    ),
+    (
+        OUTPUTS,
+        "a stage declares an output that has no contract",
+        (
+            READ,
+            replace(COUNT, cmd=f"{COUNT.cmd}; echo 1 > new", outs=(*COUNT.outs, StageOutput(name="new", path="new"))),
+        ),
+        "new has no contract",
+    ),
+    (
         MISSING_COLUMN,
         "a stage goes on without a column that it needs",
         counting("echo 1 > data/counted/size", before=""),
-        "without the column 'dest' in data/raw the stage 'count' goes on",
+        "without the column 'dest' in data/table the stage 'count' goes on",
     ),
     (
         MISSING_COLUMN,
         "a stage fails without saying which column it lacks",
         counting(
-            "echo 1 > data/counted/size", before="grep -q dest data/raw/all.parquet || { echo KeyError; exit 1; };"
+            "echo 1 > data/counted/size", before="grep -q dest data/table/all.parquet || { echo KeyError; exit 1; };"
         ),
         "fails without naming it: KeyError",
     ),
@@ -188,7 +218,7 @@ def test_a_defect_of_a_stage_is_found(
 
 def test_without_any_stage_nothing_is_known(scratch: Scratch):
     found = verdicts(scratch)
-    assert {verdict.outcome for name, verdict in found.items() if name != STAGES} == {Outcome.INCONCLUSIVE}
+    assert {verdict.outcome for verdict in found.values()} == {Outcome.INCONCLUSIVE}
 
 
 def test_files_are_listed_to_the_bottom(scratch: Scratch):
@@ -463,7 +493,7 @@ def test_a_rare_class_keeps_more_rows(tmp_path: Path):
 
 def test_what_a_stage_depends_on_is_laid_out(tmp_path: Path, scratch: Scratch):
     tree = LocalWorkspace(tmp_path / "repository")
-    for path in ("pyproject.toml", "params.yaml", "src/code/a.py", "requirements.lock", "data/raw/x.parquet"):
+    for path in ("pyproject.toml", "params.yaml", "src/code/a.py", "requirements.lock", "data/table/x.parquet"):
         tree.write_text(path, f"{path}\n")
     tree.write_text("pyproject.toml", '[tool.gitrain]\nproject = "a.b:C"\ntrusted_types = ["x.Y"]\n')
     tree.write_text("params.yaml", PARAMS)
