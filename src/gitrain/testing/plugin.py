@@ -26,6 +26,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker."""
     config.addinivalue_line("markers", f"{MARKER}(project, groups): one test for each check of these groups")
     config.stash[_SESSIONS] = {}
+    # A failed assertion of a suite is explained like one of the user's own tests.
+    pytest.register_assert_rewrite("gitrain.testing.conformance")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

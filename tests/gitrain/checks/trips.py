@@ -271,3 +271,13 @@ def with_format(trips: Trips, model_format: ModelFormat) -> Trips:
 def as_yaml(params: Params) -> str:
     """The text of a params.yaml."""
     return yaml.safe_dump(params.model_dump(mode="json", by_alias=True, exclude_none=True), sort_keys=False)
+
+
+def with_behaviours(trips: Trips, behaviours: tuple[Behaviour, ...]) -> Trips:
+    """The same folder, of which something else is said."""
+    return replace(trips, stage=replace(trips.stage, project=replace(trips.stage.project, behaviours=behaviours)))
+
+
+def moved(trips: Trips, root: Path) -> Trips:
+    """The same project in another folder, without any files."""
+    return replace(trips, stage=replace(trips.stage, workspace=LocalWorkspace(root)))
