@@ -86,11 +86,17 @@ class CheckGroup:
 class _WholeGroup:
     """A group whose checks run together: the verdicts are made once, and given by the name of their check."""
 
+    definitions: tuple[CheckDefinition, ...]
     run: Callable[[], Sequence[Verdict]]
 
     @cached_property
     def _made(self) -> Sequence[Verdict]:
-        return self.run()
+        made = self.run()
+        for verdict in made:
+            # A verdict that no check answers for would be dropped without a word.
+            if not any(_stands_for(definition.name, verdict.name) for definition in self.definitions):
+                raise ValueError(f"the verdict {verdict.name!r} belongs to no check of the catalogue")
+        return made
 
     def verdicts(self, name: str) -> Sequence[Verdict]:
         return [verdict for verdict in self._made if _stands_for(name, verdict.name)]
@@ -107,11 +113,11 @@ def _lock(tools: CheckTools) -> CheckRun:
         with tools.open_pipeline() as pipeline:
             return check_lock(tools.stage, tools.repository, pipeline, tools.sandbox, base=tools.base)
 
-    return _WholeGroup(run)
+    return _WholeGroup(LOCK_CHECKS, run)
 
 
 def _data(tools: CheckTools) -> CheckRun:
-    return _WholeGroup(lambda: check_data(tools.stage, tools.repository, tools.cache, base=tools.base))
+    return _WholeGroup(DATA_CHECKS, lambda: check_data(tools.stage, tools.repository, tools.cache, base=tools.base))
 
 
 def _artifacts(tools: CheckTools) -> CheckRun:
@@ -119,7 +125,7 @@ def _artifacts(tools: CheckTools) -> CheckRun:
         with tools.open_pipeline() as pipeline:
             return check_artifacts(tools.stage, tools.open_model_format, pipeline)
 
-    return _WholeGroup(run)
+    return _WholeGroup(ARTIFACT_CHECKS, run)
 
 
 def _training(tools: CheckTools) -> CheckRun:
@@ -137,7 +143,7 @@ def _integration(tools: CheckTools) -> CheckRun:
         with tools.open_scratch() as scratch:
             return check_integration(tools.stage, tools.open_model_format(), scratch, definitions, clock=tools.clock)
 
-    return _WholeGroup(run)
+    return _WholeGroup(INTEGRATION_CHECKS, run)
 
 
 #: The groups by name, in the order in which `gitrain check all` runs them.

@@ -268,9 +268,17 @@ def with_format(trips: Trips, model_format: ModelFormat) -> Trips:
     return replace(trips, model_format=model_format)
 
 
-def as_yaml(params: Params) -> str:
-    """The text of a params.yaml."""
-    return yaml.safe_dump(params.model_dump(mode="json", by_alias=True, exclude_none=True), sort_keys=False)
+def write_repository(trips: Trips) -> None:
+    """Put beside the files what makes the folder a repository of Gitrain's; its code is this module's."""
+    root = trips.stage.workspace.root
+    params = trips.stage.params.model_dump(mode="json", by_alias=True, exclude_none=True)
+    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    (root / "pyproject.toml").write_text(
+        f'[tool.gitrain]\nproject = "trips_project:PROJECT"\ntrusted_types = {list(TRUSTED)!r}\n', encoding="utf-8"
+    )
+    (root / "trips_project.py").write_text(
+        "from tests.gitrain.checks import trips\n\nPROJECT = trips.project()\n", encoding="utf-8"
+    )
 
 
 def with_behaviours(trips: Trips, behaviours: tuple[Behaviour, ...]) -> Trips:

@@ -9,19 +9,11 @@ from pathlib import Path
 import pytest
 from tests.gitrain.checks import trips
 
+# Each test starts pytest, and most of them `gitrain check`.
+pytestmark = pytest.mark.slow
+
 _ROOT = Path(__file__).resolve().parents[3]
 
-_PROJECT = """
-from tests.gitrain.checks import trips
-from dataclasses import replace
-PROJECT = trips.project()
-BEHAVIOURS = PROJECT.behaviours
-"""
-_PYPROJECT = f"""
-[tool.gitrain]
-project = "trips_project:PROJECT"
-trusted_types = {list(trips.TRUSTED)!r}
-"""
 _TEST = """
 from gitrain.testing import parametrize_with_checks
 
@@ -35,10 +27,7 @@ def test_model(check):
 def model(tmp_path_factory):
     """A repository with a trained model, made once."""
     root = tmp_path_factory.mktemp("trips")
-    made = trips.trained(root)
-    (root / "params.yaml").write_text(trips.as_yaml(made.stage.params), encoding="utf-8")
-    (root / "pyproject.toml").write_text(_PYPROJECT, encoding="utf-8")
-    (root / "trips_project.py").write_text(_PROJECT, encoding="utf-8")
+    trips.write_repository(trips.trained(root))
     return root
 
 
