@@ -19,7 +19,7 @@ from gitrain.training.manifest import ModelManifest
 from gitrain.training.model_format import ModelFormat
 from gitrain.verdicts import Verdict
 
-__all__ = ["OneRow", "Scorer", "check_served"]
+__all__ = ["TOLERANCE", "OneRow", "Scorer", "check_served"]
 
 #: Sums of a linear model may be taken in another order for one row than for many; nothing else may differ.
 TOLERANCE = 1e-9
