@@ -9,6 +9,7 @@ from typing import Any
 import pandera.polars as pa
 import polars as pl
 
+from gitrain.checks.behaviour import Direction
 from gitrain.data.batches import Numbered
 from gitrain.data.contracts import TableContract
 from gitrain.data.tables import Table
@@ -113,4 +114,18 @@ PROJECT = Project(
     estimators={"forest": forest, "logistic_regression": logistic_regression},
     metrics=(ROC_AUC, LOG_LOSS),
     slices=(Slice(name="grain", by=pl.col("grain"), min_rows=20),),
+    behaviours=(
+        Direction(
+            name="larger-is-no-better",
+            # A tumour that is a third larger in every direction; of those that were small.
+            change={
+                "radius": pl.col("radius") * 1.33,
+                "perimeter": pl.col("perimeter") * 1.33,
+                "area": pl.col("area") * 1.33**2,
+            },
+            where=pl.col("area").is_between(400, 700),
+            direction="up",
+            share=0.9,
+        ),
+    ),
 )
