@@ -1,6 +1,7 @@
 """All training and behaviour checks on the flight project: how long each takes, and the verdicts.
 
-The aim is under three minutes on two cores. Needs a finished pipeline (`dvc repro`). Writes results/training_checks.json.
+The aim is under three minutes on two cores. Needs a finished pipeline (`dvc repro`).
+Writes results/training_checks.json.
 """
 
 import argparse
