@@ -91,7 +91,11 @@ STEPS = (
     Step("pipeline", "dvc.lock belongs to this tree", lambda: [_module("tools.pipeline")]),
     Step("files", "no machine's paths, no index addresses", lambda: [_module("tools.tracked_files")]),
     Step("links", "links in Markdown lead somewhere", lambda: [_module("tools.links")]),
-    Step("reference", "the generated pages of docs/ are current", lambda: [_module("tools.reference", "--check")]),
+    Step(
+        "reference",
+        "the generated pages of docs/ are current",
+        lambda: [_module("tools.reference", "--check"), _module("tools.check_table", "--check")],
+    ),
     Step(
         "workflows",
         "the schemas of workflows, actions and dependabot.yml, and zizmor",
