@@ -39,7 +39,7 @@ def repository(model, tmp_path):
 def session(root, *arguments, groups=("training",), project="trips_project:PROJECT"):
     """What pytest says of a test that is decorated."""
     (root / "test_model.py").write_text(_TEST.format(project=project, groups=groups), encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-p", "gitrain.testing.plugin", "-q", "-rA", "--strict-markers"]
+    command = [sys.executable, "-m", "pytest", "-q", "-rA", "--strict-markers"]
     return subprocess.run(
         [*command, "-p", "no:cacheprovider", "-c", "pyproject.toml", *arguments],
         cwd=root,
