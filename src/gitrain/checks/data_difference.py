@@ -29,6 +29,7 @@ __all__ = [
     "Bins",
     "DataDifference",
     "FeatureDifference",
+    "Status",
     "causes_of_change",
     "changed_members",
     "feature_difference",
