@@ -1,8 +1,11 @@
 """Every test runs cut off from the machine: its own HOME and git configuration, no telemetry, no network, UTC."""
 
+import fcntl
 import os
+import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -113,3 +116,49 @@ def git_repository(tmp_path: Path) -> Path:
     for arguments in (("init", "-q", "-b", "main"), ("add", "README.md"), ("commit", "-q", "-m", "A start")):
         subprocess.run(["git", *arguments], cwd=root, check=True, capture_output=True)
     return root
+
+
+_TESTS = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def parcels(isolated_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project of tests/projects/parcels as a repository: pipeline run, all committed. Made once for all workers.
+
+    Read it and leave it as it is: a test that changes something takes `parcels_copy`.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    root, finished = shared / "parcels", shared / "parcels.finished"
+    with (shared / "parcels.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not finished.exists():
+            shutil.rmtree(root, ignore_errors=True)
+            shutil.copytree(_TESTS / "projects" / "parcels", root, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copy(_TESTS.parent / "requirements.lock", root)
+            (root / ".gitignore").write_text("__pycache__/\n.gitrain/\nmlflow.db\nmlruns/\n", encoding="utf-8")
+            git, dvc = ("git",), (sys.executable, "-m", "dvc")
+            # The stages find `gitrain` beside this interpreter.
+            path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+            for command in (
+                (*git, "init", "-q"),
+                (*dvc, "init", "-q"),
+                (*dvc, "repro", "-q"),
+                (*git, "add", "--all"),
+                (*git, "commit", "-q", "-m", "Parcels"),
+            ):
+                done = subprocess.run(
+                    command, cwd=root, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=False
+                )
+                assert done.returncode == 0, done.stdout + done.stderr
+            finished.touch()
+    return root
+
+
+@pytest.fixture
+def parcels_copy(parcels: Path, tmp_path: Path) -> Path:
+    """A copy of that repository, to be changed at will."""
+    copy = tmp_path / "parcels"
+    shutil.copytree(parcels, copy, symlinks=True)
+    return copy

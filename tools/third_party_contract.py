@@ -53,10 +53,10 @@ class ThirdPartyContract(Contract):
 def _places(lines: list[str]) -> dict[str, str]:
     places: dict[str, str] = {}
     for line in lines:
-        vendor, separator, place = line.partition(": ")
+        vendors, separator, place = line.partition(": ")
         if not separator:
-            raise ValueError(f"sole_importers: {line!r} is not of the form 'vendor: module'")
+            raise ValueError(f"sole_importers: {line!r} is not of the form 'vendor, vendor: module'")
         if place in places.values() and place.startswith("gitrain.integrations."):
-            raise ValueError(f"sole_importers: {place} stands twice; one vendor a module")
-        places[vendor] = place
+            raise ValueError(f"sole_importers: {place} stands twice: name what belongs together on one line")
+        places.update(dict.fromkeys(vendors.split(", "), place))
     return places

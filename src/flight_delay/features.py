@@ -27,6 +27,8 @@ _QUARTER, _HOUR = timedelta(minutes=15), timedelta(hours=1)
 # More than the contract's bounds of planned minutes and delays add up to.
 _OUTCOME_WITHIN = timedelta(days=3)
 _PLANNED_WITHIN = timedelta(days=1)
+# Nothing leaves New York between midnight and five, and little lands: half a day without news is no night any more.
+_A_NIGHT = timedelta(hours=12)
 
 _FLIGHT = Entity(
     table="flights",
@@ -45,6 +47,7 @@ _HISTORIES = (
         # The contract lets flights leave up to an hour early: nothing becomes of a flight before that.
         event_time=_SCHED_DEP - _HOUR,
         max_delay=_OUTCOME_WITHIN,
+        stale_after=_A_NIGHT,
     ),
     History(
         name="departures_due",
@@ -52,6 +55,7 @@ _HISTORIES = (
         known_at=_SCHED_DEP + _QUARTER,
         event_time=_SCHED_DEP,
         max_delay=_PLANNED_WITHIN,
+        stale_after=_A_NIGHT,
     ),
     History(
         name="departures_long_due",
@@ -59,6 +63,7 @@ _HISTORIES = (
         known_at=_SCHED_DEP + _HOUR,
         event_time=_SCHED_DEP,
         max_delay=_PLANNED_WITHIN,
+        stale_after=_A_NIGHT,
     ),
     History(
         name="arrivals_due",
@@ -66,6 +71,7 @@ _HISTORIES = (
         known_at=_SCHED_ARR + _QUARTER,
         event_time=_SCHED_DEP,
         max_delay=_PLANNED_WITHIN,
+        stale_after=_A_NIGHT,
     ),
     History(
         name="weather",
@@ -73,6 +79,7 @@ _HISTORIES = (
         known_at=pl.col("known_at"),
         event_time=pl.col("hour"),
         max_delay=_HOUR,
+        stale_after=6 * _HOUR,
     ),
 )
 

@@ -55,11 +55,13 @@ class History:
         max_delay: the bound of ``known_at - event_time``: it limits how far back a batch has to look. A row beyond it
             is an error, and so is one that is known before its event: a batch never looks into later batches.
         where: which rows count; all by default.
+        stale_after: in service, a store whose newest row became known longer than this before a decision is behind:
+            answers say so. None: never.
 
     All expressions are functions of one row: no `mean()`, `shift()` or `over()`. ``gitrain features verify`` proves it.
 
     Raises:
-        ProjectError: a negative `max_delay`.
+        ProjectError: a negative `max_delay` or `stale_after`.
     """
 
     name: str
@@ -68,11 +70,16 @@ class History:
     event_time: pl.Expr
     max_delay: timedelta
     where: pl.Expr | None = None
+    stale_after: timedelta | None = None
 
     def __post_init__(self) -> None:
         if self.max_delay < timedelta(0):
             raise ProjectError(
                 f"history {self.name!r} has max_delay={self.max_delay}", fix="give a length of time, zero or more."
+            )
+        if self.stale_after is not None and self.stale_after < timedelta(0):
+            raise ProjectError(
+                f"history {self.name!r} has stale_after={self.stale_after}", fix="give a length of time, zero or more."
             )
 
 

@@ -6,17 +6,24 @@ __all__ = [
     "EVALUATION",
     "FEATURES",
     "HOLDOUT_PREDICTIONS",
+    "IDENTITY",
+    "KNOWN_ANSWERS",
     "LOCK",
     "MEMO",
     "METRICS",
     "MODEL",
     "MODEL_MANIFEST",
+    "ONLINE_STORE",
     "PARAMS",
     "PRECISION_RECALL",
+    "PREDICTION_LOG",
     "QUARANTINE",
     "RAW",
+    "RELEASES",
     "REQUIREMENTS",
     "ROC",
+    "SERVED",
+    "SERVING_MANIFEST",
     "TRAINING_CURVE",
     "VALIDATED",
     "VALIDATION_MARKDOWN",
@@ -38,6 +45,13 @@ HOLDOUT_PREDICTIONS = "data/predictions/holdout.parquet"
 MODEL = "models/model.skops"
 MODEL_MANIFEST = "models/model.json"
 
+# What is served: a folder with one file, model.onnx or model.skops.
+SERVED = "models/serving"
+SERVING_MANIFEST = "models/serving.json"
+KNOWN_ANSWERS = "models/known_answers.json"
+# At the root of a bundle only: who the release is.
+IDENTITY = "release.json"
+
 VALIDATION_REPORT = "reports/validation.json"
 VALIDATION_MARKDOWN = "reports/validation.md"
 METRICS = "reports/metrics.json"
@@ -50,6 +64,9 @@ PRECISION_RECALL = "reports/precision_recall.csv"
 # Not outputs: what this machine keeps to itself.
 MEMO = ".gitrain/memo"
 DURATIONS = ".gitrain/durations.json"
+ONLINE_STORE = ".gitrain/online.sqlite"
+PREDICTION_LOG = ".gitrain/predictions"
+RELEASES = ".gitrain/releases"
 
 WHOLE = "all"
 

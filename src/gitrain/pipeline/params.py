@@ -14,6 +14,7 @@ __all__ = [
     "EvaluationParams",
     "GatesParams",
     "Params",
+    "ServingParams",
     "SliceThreshold",
     "Threshold",
     "TrainingParams",
@@ -190,6 +191,19 @@ class ChecksParams(Section):
     rows: int = Field(default=20_000, ge=100)
 
 
+class ServingParams(Section):
+    """How the model is served.
+
+    Attributes:
+        threshold: predictions at or above it are decided as true.
+        tolerance: how far a probability of the ONNX model may lie from that of the model that was judged; beyond it
+            the judged model itself is served.
+    """
+
+    threshold: float = Field(default=0.5, gt=0, lt=1)
+    tolerance: float = Field(default=1e-6, gt=0, lt=0.01)
+
+
 class Params(Document):
     """The whole of params.yaml.
 
@@ -200,6 +214,7 @@ class Params(Document):
         evaluation: how the holdout is judged.
         gates: what the model is judged by.
         checks: the bounds of the training checks.
+        serving: how the model is served.
     """
 
     data: DataParams
@@ -208,3 +223,4 @@ class Params(Document):
     evaluation: EvaluationParams = EvaluationParams()
     gates: GatesParams = GatesParams()
     checks: ChecksParams = ChecksParams()
+    serving: ServingParams = ServingParams()

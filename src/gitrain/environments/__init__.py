@@ -1,0 +1,1 @@
+"""Environments: files that say what is to run where."""

@@ -1,0 +1,1 @@
+"""Probes: checks of a running service."""
