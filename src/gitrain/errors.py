@@ -11,6 +11,7 @@
     ├── TrainingError            a model that cannot be fitted
     ├── ModelError               a stored model that is missing, altered, untrusted or unreadable
     ├── PipelineError            dvc.lock, the DVC cache, the repository's state
+    ├── ReleaseError             a release that is missing, altered, or in the way of another
     └── IntegrationError         a tool or server that we call answered with an error
 
 Every error says what is wrong and what to do about it.
@@ -26,6 +27,7 @@ __all__ = [
     "ModelError",
     "PipelineError",
     "ProjectError",
+    "ReleaseError",
     "SettingsError",
     "TrainingError",
     "UsageError",
@@ -91,6 +93,10 @@ class ModelError(GitrainError):
 
 class PipelineError(GitrainError):
     """`dvc.lock`, the DVC cache or the repository is not in the state that the command needs."""
+
+
+class ReleaseError(GitrainError):
+    """A release is missing, was altered, or another one stands in its way."""
 
 
 class IntegrationError(GitrainError):
