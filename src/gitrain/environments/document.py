@@ -1,0 +1,275 @@
+"""The file of an environment, `environments/NAME.yaml`: the desired state. Part of the public API."""
+
+import re
+from typing import Literal, Self
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from gitrain.documents import Document, Section, parse_yaml
+from gitrain.errors import UsageError
+
+__all__ = [
+    "FOLDER",
+    "CanaryStep",
+    "ContractProbe",
+    "Environment",
+    "EnvironmentGates",
+    "LoadLimits",
+    "LoadProbe",
+    "Probes",
+    "Resources",
+    "Runtime",
+    "SmokeProbe",
+    "Strategy",
+    "environment_path",
+    "parse_environment",
+]
+
+#: Where the files are, relative to the repository's root.
+FOLDER = "environments"
+
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
+_UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
+
+
+class Resources(Section):
+    """What one replica may take.
+
+    Attributes:
+        memory: of all its processes together, as in ``512Mi``.
+        cpu: processors; a part of one, such as 0.5, is a share of its time.
+    """
+
+    memory: str = Field(default="512Mi", pattern=r"^[1-9]\d{0,6}(Ki|Mi|Gi)$")
+    cpu: float = Field(default=1.0, gt=0, le=1024)
+
+    @property
+    def memory_bytes(self) -> int:
+        """The memory in bytes."""
+        return int(self.memory[:-2]) * _UNITS[self.memory[-2:]]
+
+
+class Runtime(Section):
+    """What runs the release, and what it may take.
+
+    Attributes:
+        deployer: local: processes of this machine; kubernetes: manifests of a cluster.
+        replicas: how many.
+        resources: of each of them.
+        start_seconds: a replica that is not ready by then has failed.
+        load_seconds: how long reading the model may take.
+        stop_seconds: how long a replica may take to answer what it has begun, once it is told to stop.
+    """
+
+    deployer: Literal["local", "kubernetes"] = "local"
+    replicas: int = Field(default=1, ge=1, le=1000)
+    resources: Resources = Resources()
+    start_seconds: float = Field(default=30.0, gt=0, le=600)
+    load_seconds: float = Field(default=5.0, gt=0, le=600)
+    stop_seconds: float = Field(default=15.0, gt=0, le=600)
+
+
+class SmokeProbe(Section):
+    """Rows with known answers.
+
+    Attributes:
+        ready_seconds: how long the probe waits for readiness.
+    """
+
+    ready_seconds: float = Field(default=30.0, gt=0, le=3600)
+
+
+class ContractProbe(Section):
+    """Requests made up from the service's own description.
+
+    Attributes:
+        requests: about so many.
+    """
+
+    requests: int = Field(default=500, ge=1, le=1_000_000)
+
+
+class LoadLimits(Section):
+    """What users may see under load. Latencies are counted from the moment that a request was due.
+
+    Attributes:
+        p50_ms: half of the requests are answered by then.
+        p90_ms: nine in ten.
+        p99_ms: ninety-nine in a hundred.
+        p999_ms: all but one in a thousand.
+        max_ms: all of them.
+        longest_pause_ms: the longest time for which requests waited and none was answered.
+        errors: share of requests that may get no answer, or another one than 200 or 429.
+        refused: share that may be answered with 429.
+        missing: share of predictions that may lack a feature which is known to be there.
+        stale: share of predictions that may have been made from stale features.
+    """
+
+    p50_ms: float | None = Field(default=None, gt=0)
+    p90_ms: float | None = Field(default=None, gt=0)
+    p99_ms: float | None = Field(default=None, gt=0)
+    p999_ms: float | None = Field(default=None, gt=0)
+    max_ms: float | None = Field(default=None, gt=0)
+    longest_pause_ms: float | None = Field(default=None, gt=0)
+    errors: float = Field(default=0.0, ge=0, le=1)
+    refused: float = Field(default=0.0, ge=0, le=1)
+    missing: float | None = Field(default=None, ge=0, le=1)
+    stale: float | None = Field(default=None, ge=0, le=1)
+
+
+class LoadProbe(Section):
+    """Load at a stated rate.
+
+    Attributes:
+        rate: requests a second, whatever the service does.
+        seconds: for so long, after the warm-up.
+        warm_up_seconds: load before that, which is not counted.
+        arrivals: constant: evenly spaced; poisson: as from users who do not know of each other.
+        timeout_seconds: a request without an answer by then has failed.
+        limits: what users may see.
+    """
+
+    rate: float = Field(default=50.0, gt=0, le=100_000)
+    seconds: float = Field(default=10.0, gt=0, le=3600)
+    warm_up_seconds: float = Field(default=2.0, ge=0, le=600)
+    arrivals: Literal["constant", "poisson"] = "constant"
+    timeout_seconds: float = Field(default=10.0, gt=0, le=600)
+    limits: LoadLimits = LoadLimits()
+
+    @model_validator(mode="after")
+    def _a_bounded_number_of_requests(self) -> Self:
+        if self.rate * (self.seconds + self.warm_up_seconds) > 10_000_000:
+            raise ValueError("rate times seconds is more than ten million requests")
+        return self
+
+
+class Probes(Section):
+    """What is asked of the running service.
+
+    Attributes:
+        smoke: rows with known answers.
+        contract: requests made up from the service's own description.
+        load: load at a stated rate.
+    """
+
+    smoke: SmokeProbe = SmokeProbe()
+    contract: ContractProbe = ContractProbe()
+    load: LoadProbe = LoadProbe()
+
+
+class EnvironmentGates(Section):
+    """What a release has to have shown before it may be desired here.
+
+    Attributes:
+        successful_runs: so many successful deployments of the very same digest in `promotes_from`.
+    """
+
+    successful_runs: int = Field(default=0, ge=0)
+
+
+class CanaryStep(Section):
+    """One step of a canary.
+
+    Attributes:
+        percent: of the requests go to the new release.
+        seconds: for so long, before it is judged.
+    """
+
+    percent: int = Field(ge=1, le=100)
+    seconds: float = Field(gt=0, le=86_400)
+
+
+class Strategy(Section):
+    """How traffic moves to a new release.
+
+    Attributes:
+        kind: blue-green: all at once, after the probes; canary: in steps.
+        steps: of a canary, with rising shares; what is left follows after the last one.
+    """
+
+    kind: Literal["blue-green", "canary"] = "blue-green"
+    steps: list[CanaryStep] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _steps_rise(self) -> Self:
+        shares = [step.percent for step in self.steps]
+        if (self.kind == "canary") != bool(shares):
+            raise ValueError("a canary has steps, and nothing else has")
+        if shares != sorted(set(shares)):
+            raise ValueError("the steps' percentages have to rise")
+        return self
+
+
+class Environment(Document):
+    """The whole of a file.
+
+    Attributes:
+        follows: a branch: its newest release runs here.
+        release: the version that runs here, as in ``1.4.0``; with neither nothing runs here yet.
+        digest: of that release's bundle.
+        promotes_from: the environment that a release has to have run in before.
+        runtime: what runs the release.
+        probes: what is asked of the running service.
+        gates: what a release has to have shown before.
+        strategy: how traffic moves to a new release.
+        suspend: true: nothing is changed here until it is false again.
+    """
+
+    follows: str | None = Field(default=None, min_length=1, max_length=200)
+    release: str | None = Field(default=None, pattern=r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)$")
+    digest: str | None = Field(default=None, pattern=r"^sha256:[0-9a-f]{64}$", validate_default=True)
+    promotes_from: str | None = Field(default=None, pattern=rf"^{_NAME.pattern}$")
+    runtime: Runtime = Runtime()
+    probes: Probes = Probes()
+    gates: EnvironmentGates = EnvironmentGates()
+    strategy: Strategy = Strategy()
+    suspend: bool = False
+
+    @field_validator("release")
+    @classmethod
+    def _one_way_to_say_what_runs(cls, release: str | None, found: ValidationInfo) -> str | None:
+        if release is not None and found.data.get("follows") is not None:
+            raise ValueError("the environment follows a branch or names a release, not both")
+        return release
+
+    @field_validator("digest")
+    @classmethod
+    def _a_version_alone_does_not_say_which_bytes(cls, digest: str | None, found: ValidationInfo) -> str | None:
+        if "release" in found.data and (found.data["release"] is None) != (digest is None):
+            raise ValueError("release and digest stand together")
+        return digest
+
+    @field_validator("gates")
+    @classmethod
+    def _runs_are_counted_somewhere(cls, gates: EnvironmentGates, found: ValidationInfo) -> EnvironmentGates:
+        if gates.successful_runs and found.data.get("promotes_from") is None:
+            raise ValueError("successful_runs counts the runs in promotes_from, which is not given")
+        return gates
+
+
+def environment_path(name: str) -> str:
+    """The file of an environment, relative to the repository's root.
+
+    Raises:
+        UsageError: no environment can have this name.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{name[:60]!r} is no name of an environment",
+            fix="give small letters, digits and hyphens, as in preprod.",
+        )
+    return f"{FOLDER}/{name}.yaml"
+
+
+def parse_environment(text: str, name: str) -> Environment:
+    """Read the file of the environment `name`.
+
+    Raises:
+        SettingsError: not YAML, an unknown key or an impossible value.
+        UsageError: no environment can have this name, or it promotes from itself.
+    """
+    path = environment_path(name)
+    environment = parse_yaml(Environment, text, source=path)
+    if environment.promotes_from == name:
+        raise UsageError(f"{path} promotes from itself", fix="name the environment that comes before it.")
+    return environment
