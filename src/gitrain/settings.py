@@ -13,6 +13,7 @@ from gitrain.errors import SettingsError
 __all__ = ["RepositorySettings", "Settings", "find_root", "load_settings"]
 
 _PYPROJECT = "pyproject.toml"
+_VARIABLES = {"tracking_uri": "MLFLOW_TRACKING_URI", "release_store": "GITRAIN_RELEASE_STORE"}
 
 
 class RepositorySettings(Section):
@@ -23,11 +24,17 @@ class RepositorySettings(Section):
         tracking_uri: MLflow's store; the environment variable MLFLOW_TRACKING_URI goes before it.
         trusted_types: types that stored models of the project's own estimators are made of, ``package.module.Class``,
             beyond scikit-learn's. Who names a type vouches for what loading it does.
+        release_store: where releases are published: a folder, relative to the root, or a URL that fsspec knows, e.g.
+            ``s3://bucket/releases``; the environment variable GITRAIN_RELEASE_STORE goes before it.
+        release_keys: files with the public keys (OpenSSH, Ed25519) that may sign releases; with one of them a release
+            that none has signed is refused.
     """
 
     project: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
     tracking_uri: str = "sqlite:///mlflow.db"
     trusted_types: tuple[str, ...] = ()
+    release_store: str = Field(default=".gitrain/releases", min_length=1)
+    release_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +61,7 @@ def find_root(start: Path) -> Path:
 
 
 def load_settings(start: Path) -> Settings:
-    """Read the settings of the repository that `start` lies in; MLFLOW_TRACKING_URI overrides the file.
+    """Read the settings of the repository that `start` lies in; variables of the environment override the file.
 
     Raises:
         SettingsError: no such repository, an unknown key or an impossible value.
@@ -62,9 +69,8 @@ def load_settings(start: Path) -> Settings:
     root = find_root(start.resolve())
     table = _gitrain_table(root / _PYPROJECT)
     repository = parse(RepositorySettings, table, source=f"{_PYPROJECT} [tool.gitrain]")
-    tracking_uri = os.environ.get("MLFLOW_TRACKING_URI")
-    if tracking_uri:
-        repository = repository.model_copy(update={"tracking_uri": tracking_uri})
+    given = {key: os.environ.get(name) for key, name in _VARIABLES.items()}
+    repository = repository.model_copy(update={key: value for key, value in given.items() if value})
     return Settings(root=root, repository=repository)
 
 
