@@ -1,0 +1,1 @@
+"""ONNX: a fitted pipeline becomes a graph (`convert`), and a graph becomes a served model (`session`)."""

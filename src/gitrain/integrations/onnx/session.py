@@ -1,0 +1,126 @@
+"""A model in ONNX, ready to score: what services load, without scikit-learn."""
+
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from gitrain.documents import parse_json
+from gitrain.errors import GitrainError, ModelError
+from gitrain.integrations.onnx.notes import CATEGORIES, NOTES, NULL, NUMBERS, SCORE, GraphNotes
+from gitrain.online.columns import Columns
+from gitrain.serving.model import ServedFormat
+from gitrain.training.estimators import FeatureColumns
+
+__all__ = ["OnnxModel"]
+
+_ERRORS_ONLY = 3
+# A string of a request that is the one which stands for null must not become null: it is a category nobody knows.
+_SPECIAL = {None: NULL, NULL: NULL + NULL}
+
+
+class OnnxModel:
+    """A `gitrain.serving.model.ServedModel` over ONNX Runtime.
+
+    Args:
+        content: the file's bytes. Compare their digest with the manifest's first.
+        name: of the file, for messages.
+        threads: that one call of `score` may use; a service answers requests side by side and takes one.
+
+    Raises:
+        ModelError: no readable model, or not one that `gitrain export` wrote.
+    """
+
+    format: ServedFormat = "onnx"
+
+    def __init__(self, content: bytes, *, name: str, threads: int = 1) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = _ERRORS_ONLY
+        options.enable_profiling = False
+        # Threads that spin while they wait take the core from whoever answers the next request.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+            text = self._session.get_modelmeta().custom_metadata_map.get(NOTES)
+            if text is None:
+                raise ModelError("the notes of its columns are missing", fix="")
+            notes = parse_json(GraphNotes, text, source=name)
+        except Exception as error:  # ONNX Runtime's own, and what a damaged file raises inside it
+            why = error.what if isinstance(error, GitrainError) else " ".join(str(error).split())[:300]
+            raise ModelError(
+                f"{name} is no readable ONNX model: {why}",
+                fix="restore it with `dvc pull`, or write it anew with `gitrain export`; do not trust it.",
+            ) from error
+        self._name = name
+        self._columns = notes.feature_columns
+        self._numeric = self._columns.numeric
+        self._categorical = self._columns.categorical
+        self._never_null = notes.never_null
+        # An input that the model has no use for is not in its graph.
+        self._inputs = {value.name for value in self._session.get_inputs()}
+
+    @property
+    def columns(self) -> FeatureColumns:
+        """The columns that it takes; more are passed over."""
+        return self._columns
+
+    def score(self, columns: Columns) -> NDArray[np.float64]:
+        """The probability of true for each row, shape (rows,).
+
+        Raises:
+            ModelError: a column is missing or of another length, nothing is known where the model has to know
+                something, ONNX Runtime fails, or what comes out is no probability.
+        """
+        rows = self._checked_rows(columns)
+        if not rows:
+            return np.zeros(0)
+        feeds: dict[str, NDArray[Any]] = {}
+        if NUMBERS in self._inputs:
+            joined = np.concatenate([columns[name] for name in self._numeric], dtype=np.float64)
+            feeds[NUMBERS] = np.ascontiguousarray(joined.reshape(len(self._numeric), rows).T)
+        if CATEGORIES in self._inputs:
+            texts = np.empty((rows, len(self._categorical)), dtype=object)
+            for number, name in enumerate(self._categorical):
+                texts[:, number] = [_SPECIAL.get(value, value) for value in columns[name]]
+            feeds[CATEGORIES] = texts
+        try:
+            scores: NDArray[np.float64] = self._session.run([SCORE], feeds)[0]
+        except Exception as error:  # its own exceptions, and UnicodeEncodeError of a string that is no text
+            raise ModelError(
+                f"{self._name} cannot score {rows} rows: {' '.join(str(error).split())[:300]}",
+                fix="look at these rows; restore the model with `dvc pull` if it is every row.",
+            ) from error
+        # NaN is in no order with anything, so it is not within the bounds.
+        if not (scores.min() >= 0 and scores.max() <= 1):
+            first = int(np.flatnonzero(~((scores >= 0) & (scores <= 1)))[0])
+            raise ModelError(
+                f"{self._name} gives {scores[first]:.6g} as the probability of row {first}",
+                fix="look at that row's features, and at the parity in models/serving.json.",
+            )
+        return scores
+
+    def _checked_rows(self, columns: Columns) -> int:
+        """How many rows there are."""
+        try:
+            lengths = {len(columns[name]) for name in self._columns.names}
+        except KeyError as error:
+            raise ModelError(
+                f"the rows have no column {error.args[0]!r}, which the model takes",
+                fix="compute the features with the definitions that the model was trained with.",
+            ) from error
+        if len(lengths) != 1:
+            raise ModelError(
+                f"the columns have {' and '.join(map(str, sorted(lengths)))} rows", fix="give each the same number."
+            )
+        for name in self._never_null:
+            values = columns[name]
+            unknown = values == None if values.dtype == object else np.isnan(values)  # noqa: E711  (by element)
+            if unknown.any():
+                raise ModelError(
+                    f"nothing is known of {name!r}, and the model cannot do without",
+                    fix="fill the gap, or train an estimator that takes missing values.",
+                )
+        return int(lengths.pop())
