@@ -1,0 +1,109 @@
+"""From rows to predictions: features from the online store, probabilities from the model, decisions at the threshold.
+
+A service and a batch of a million rows go through the same two calls, so they give the same numbers.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from gitrain.features.definitions import FeatureSet
+from gitrain.online.columns import Columns
+from gitrain.online.lookup import FeatureLookup
+from gitrain.serving.model import ServedModel
+
+__all__ = ["Predictions", "Predictor"]
+
+# From so many rows on arrays are quicker than loops.
+_MANY = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """Predictions of some rows, in their order.
+
+    Attributes:
+        probabilities: of true, shape (rows,).
+        decisions: whether the probability reaches the threshold, shape (rows,).
+        missing: for each row the features without a value, in the order of the feature set.
+        stale: for each row the histories that are behind in the store, sorted.
+        features: what the model was given, by feature, shape (rows,).
+        newest: by history, when its newest row in the store became known (UTC); None where the store has none.
+    """
+
+    probabilities: NDArray[np.float64]
+    decisions: NDArray[np.bool_]
+    missing: tuple[tuple[str, ...], ...]
+    stale: tuple[tuple[str, ...], ...]
+    features: Columns
+    newest: Mapping[str, datetime | None]
+
+
+class Predictor:
+    """Predicts rows. Safe to call from several threads, as its parts are.
+
+    Args:
+        lookup: gives the features.
+        model: scores them.
+        features: the definitions; their order is that of `Predictions.missing`.
+        threshold: predictions at or above it are decided as true.
+    """
+
+    def __init__(self, lookup: FeatureLookup, model: ServedModel, features: FeatureSet, threshold: float) -> None:
+        self.lookup = lookup
+        self.model = model
+        self.threshold = threshold
+        self._names = features.names
+
+    def predict(self, frame: pl.DataFrame) -> Predictions:
+        """The predictions of rows, which may come from many requests: each depends on its own row alone.
+
+        Args:
+            frame: rows with the columns known in advance; more are passed over.
+
+        Raises:
+            FeatureError: a row whose features cannot be computed.
+            IntegrationError: the online store cannot be reached.
+            ModelError: the model gives what is no probability.
+        """
+        found = self.lookup.look_up(frame)
+        probabilities = self.model.score(found.columns)
+        return Predictions(
+            probabilities=probabilities,
+            decisions=probabilities >= self.threshold,
+            missing=_missing(found.columns, self._names, frame.height),
+            stale=found.stale,
+            features=found.columns,
+            newest=found.newest,
+        )
+
+
+def _missing(columns: Columns, names: Sequence[str], rows: int) -> tuple[tuple[str, ...], ...]:
+    if rows < _MANY:
+        found: list[list[str]] = [[] for _ in range(rows)]
+        for name in names:
+            for index, value in enumerate(columns[name].tolist()):
+                # NaN is what does not equal itself.
+                if value is None or value != value:  # noqa: PLR0124
+                    found[index].append(name)
+        return tuple(map(tuple, found))
+    # Few patterns of what is missing are met by many rows: they share one tuple.
+    masks = np.packbits(np.column_stack([_is_missing(columns[name]) for name in names]), axis=1)
+    patterns: dict[bytes, tuple[str, ...]] = {}
+    keys = [mask.tobytes() for mask in masks]
+    for key in set(keys):
+        bits = np.unpackbits(np.frombuffer(key, dtype=np.uint8), count=len(names))
+        patterns[key] = tuple(name for name, bit in zip(names, bits, strict=True) if bit)
+    return tuple(patterns[key] for key in keys)
+
+
+def _is_missing(values: NDArray[Any]) -> NDArray[np.bool_]:
+    if values.dtype == object:
+        return np.fromiter((value is None for value in values), dtype=np.bool_, count=len(values))
+    missing: NDArray[np.bool_] = np.isnan(values)
+    return missing

@@ -1,0 +1,330 @@
+"""Requests: from the bytes of a body to rows that keep the data contract, or to what is wrong with it.
+
+The contract of the entity's table is the one definition: of what is accepted, of the JSON schema and of the words in
+which a problem is told. A row is accepted exactly if the contract keeps it, as far as what is known in advance goes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Annotated, Any, Self
+
+import pandera.polars as pa
+import polars as pl
+from pydantic import TypeAdapter, ValidationError
+
+from gitrain.data.contracts import TableContract
+from gitrain.data.row_checks import judge_rows
+from gitrain.errors import ProjectError
+from gitrain.features.definitions import Entity
+from gitrain.lineage import digest_of_value
+from gitrain.serving.fields import RequestField, request_field
+from gitrain.serving.problems import Problem, Rejection, refused, shortened, shown_as_json
+from gitrain.serving.stray_keys import stray_keys
+
+__all__ = ["Problem", "Rejection", "RequestSchema", "Row", "known_contract"]
+
+#: A row of a request: values of `known_in_advance` as Python has them (date, datetime, str, int, float, bool, None).
+Row = dict[str, Any]
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_MOST_BYTES = 512 * 1024
+
+
+class _Schema:
+    """Hands a schema of pydantic's core to a `TypeAdapter`: columns may have names that no Python class could."""
+
+    def __init__(self, schema: dict[str, Any]) -> None:
+        self._schema = schema
+
+    def __get_pydantic_core_schema__(self, source: object, handler: object) -> Any:
+        return self._schema
+
+
+def known_contract(entity: Entity, contract: TableContract, *more: str) -> TableContract:
+    """The part of a table's contract that speaks of rows before their outcome.
+
+    Args:
+        entity: of the table.
+        contract: of the table.
+        more: columns that stay besides those known in advance.
+
+    Returns:
+        A contract over `known_in_advance` and `more`: their columns, and the row rules that read no others. What
+        it says of batches (keys, shares, times) is left out.
+    """
+    names = list(dict.fromkeys((*entity.known_in_advance, *more)))
+    columns = contract.schema.columns
+    return TableContract(
+        schema=pa.DataFrameSchema({name: columns[name] for name in names}),
+        row_rules={
+            name: rule for name, rule in contract.row_rules.items() if set(rule.meta.root_names()) <= set(names)
+        },
+        max_null_share=dict.fromkeys(names, 1.0),
+        rows=(0, None),
+        max_quarantined_share=1.0,
+        non_finite=[name for name in contract.non_finite if name in names],
+    )
+
+
+class RequestSchema:
+    """What a request for predictions must be like: ``{"TABLE": [{...}, ...]}``.
+
+    Attributes:
+        table: the entity's table, the one key of the body.
+        max_rows: of one request.
+        max_bytes: of its body.
+    """
+
+    def __init__(
+        self, table: str, fields: Sequence[RequestField], contract: TableContract, *, max_rows: int, max_bytes: int
+    ) -> None:
+        self.table = table
+        self.max_rows = max_rows
+        self.max_bytes = max_bytes
+        self._fields = {field.name: field for field in fields}
+        self._contract = contract
+        self._dtypes = {name: contract.dtypes[name] for name in self._fields}
+        self._validate = _validator(table, fields, max_rows)
+        self._names = tuple(self._fields)
+        self._width = len(fields)
+        self._may_be_null = tuple(field.name for field in fields if field.nullable)
+        self._quotes = 2 * len(fields) + 2 * sum(field.quoted for field in fields)
+        self._nullable_texts = tuple(field.name for field in fields if field.nullable and field.quoted)
+        self._rules = {f"rule {number}": name for number, name in enumerate(contract.row_rules)}
+        # Compiled once: one call of Polars judges all rows by all rules.
+        self._kept = [rule.fill_null(True).alias(f"rule {n}") for n, rule in enumerate(contract.row_rules.values())]
+        self._left = _left(contract, fields)
+
+    @classmethod
+    def of(cls, entity: Entity, contract: TableContract, *, max_rows: int = 1000, max_bytes: int = _MOST_BYTES) -> Self:
+        """The schema of requests for predictions of an entity.
+
+        Args:
+            entity: what is predicted.
+            contract: of its table.
+            max_rows: the most rows of one request.
+            max_bytes: the most bytes of its body.
+
+        Raises:
+            ProjectError: a column that is known in advance has a type that no request can hold, or a pattern that is
+                no regular expression.
+        """
+        known = known_contract(entity, contract)
+        columns, dtypes = contract.schema.columns, contract.dtypes
+        fields = [request_field(name, columns[name], dtypes[name]) for name in known.schema.columns]
+        return cls(entity.table, fields, known, max_rows=max_rows, max_bytes=max_bytes)
+
+    def parse(self, body: bytes) -> list[Row] | Rejection:
+        """The rows of a body, or why it is refused. It raises nothing, whatever the bytes.
+
+        What is refused: anything but an object with the one key of the table, an unknown field, a field that stands
+        twice, a missing one (unless it may be null: then it is null), a value of another type, NaN and infinity, and a
+        value that breaks a check of the contract that JSON schema can say. `rejected` judges the rest.
+        """
+        if len(body) > self.max_bytes:
+            return refused(413, Problem(field="", reason=f"must not be longer than {self.max_bytes:,} bytes"))
+        try:
+            found = self._validate(body)
+        except ValidationError as error:
+            return self._explain(error, body)
+        rows: list[Row] = found[self.table]
+        # Exact, and next to nothing: a key that stands twice has two quotation marks more than its row needs. A text
+        # with quotation marks of its own is looked at more closely, too.
+        quotes = 2 + len(rows) * self._quotes
+        if self._may_be_null:
+            quotes -= sum(map(self._absent_quotes, rows))
+        if len(found) != 1 or body.count(b'"') != quotes or any(len(row) != self._width for row in rows):
+            problems = stray_keys(body, self.table, self._names, max_rows=self.max_rows)
+            if problems:
+                return refused(422, *problems)
+            for row in rows:
+                for name in self._may_be_null:
+                    row.setdefault(name)
+        return rows
+
+    def frame(self, rows: Sequence[Row]) -> pl.DataFrame:
+        """The rows as a frame: the columns known in advance, with the contract's types."""
+        return pl.DataFrame(list(rows), schema=self._dtypes)
+
+    def rejected(self, frame: pl.DataFrame) -> list[tuple[Problem, ...]]:
+        """What the rest of the contract says of each row: checks that JSON schema has no word for, and row rules.
+
+        Args:
+            frame: rows that `frame` made; those of several requests at once cost little more than one.
+
+        Returns:
+            For each row what is wrong with it, mostly nothing; `field` is the column, or empty where several are to
+            blame. `located` completes it.
+        """
+        found: list[tuple[Problem, ...]] = [()] * frame.height
+        if self._left is not None and frame.height:
+            for broken in judge_rows(frame, self._left, frame.columns).broken:
+                if broken.warns:
+                    continue
+                name = broken.columns[0]
+                for index in broken.broken.arg_true().to_list():
+                    value = shown_as_json(_plain(frame[name][index]))
+                    found[index] += (Problem(field=name, reason=f"must keep {broken.text}", value=value),)
+        if self._kept and frame.height:
+            self._judge_rules(frame, found)
+        return found
+
+    def located(self, row: int, problem: Problem) -> Problem:
+        """A problem of `rejected` with its place in a request: ``dest`` of row 3 becomes ``flights[3].dest``."""
+        place = f"{self.table}[{row}]"
+        return replace(problem, field=f"{place}.{problem.field}" if problem.field else place)
+
+    def json_schema(self, *, examples: Sequence[Row] = ()) -> dict[str, Any]:
+        """The JSON schema (2020-12) of a body.
+
+        Args:
+            examples: rows as JSON has them, such as the inputs of known answers.
+        """
+        row: dict[str, Any] = {
+            "type": "object",
+            "additionalProperties": False,
+            "required": [name for name, field in self._fields.items() if not field.nullable],
+            "properties": {name: field.json_schema for name, field in self._fields.items()},
+        }
+        if self._rules:
+            row["description"] = f"Every row keeps: {'; '.join(self._rules.values())}."
+        schema: dict[str, Any] = {
+            "$schema": _DIALECT,
+            "title": f"A request for predictions of {self.table}",
+            "type": "object",
+            "additionalProperties": False,
+            "required": [self.table],
+            "properties": {self.table: {"type": "array", "minItems": 1, "maxItems": self.max_rows, "items": row}},
+        }
+        if examples:
+            schema["examples"] = [{self.table: [dict(example)]} for example in examples]
+        return schema
+
+    @cached_property
+    def digest(self) -> str:
+        """Of the JSON schema without examples: it changes when a request may be other than before."""
+        return digest_of_value(self.json_schema())
+
+    def _absent_quotes(self, row: Row) -> int:
+        """How many quotation marks fewer a row has than one with all its fields."""
+        nulls = sum(row.get(name) is None for name in self._nullable_texts)
+        return 2 * (self._width - len(row)) + 2 * nulls
+
+    def _judge_rules(self, frame: pl.DataFrame, found: list[tuple[Problem, ...]]) -> None:
+        try:
+            kept = frame.select_seq(self._kept)
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+            if frame.height > 1:
+                # One odd row is no reason to refuse its neighbours, which may be another client's.
+                for index in range(frame.height):
+                    alone = [found[index]]
+                    self._judge_rules(frame.slice(index, 1), alone)
+                    found[index] = alone[0]
+                return
+            reason = f"cannot be judged by the contract's rules: {' '.join(str(error).split())[:200]}"
+            found[0] += (Problem(field="", reason=reason),)
+            return
+        for column in kept.iter_columns():
+            if column.all():
+                continue
+            name = self._rules[column.name]
+            read = [each for each in frame.columns if each in self._contract.row_rules[name].meta.root_names()]
+            # A rule over literals alone has one answer for all rows.
+            broken = (~column).arg_true().to_list() if column.len() == frame.height else range(frame.height)
+            for index in broken:
+                values = frame.select(read).row(index, named=True)
+                told = ", ".join(f"{each} = {shown_as_json(_plain(value))}" for each, value in values.items())
+                found[index] += (Problem(field="", reason=f"must keep the rule: {name}", value=shortened(told)),)
+
+    def _explain(self, error: ValidationError, body: bytes) -> Rejection:
+        details = error.errors(include_url=False)
+        first = details[0]
+        kind, where = first["type"], first["loc"]
+        if kind == "json_invalid":
+            said = first.get("ctx", {}).get("error", first["msg"])
+            return refused(400, Problem(field="", reason=f"must be JSON: {said}"))
+        if not where:
+            return refused(400, Problem(field="", reason=f"must be an object with the key {self.table!r}"))
+        if len(where) == 1:
+            if kind == "too_long":
+                return refused(413, Problem(field=self.table, reason=f"must not have more than {self.max_rows:,} rows"))
+            if kind == "too_short":
+                return refused(422, Problem(field=self.table, reason="must have at least one row"))
+            if kind == "missing":
+                return refused(
+                    400,
+                    Problem(field=self.table, reason="is missing"),
+                    *stray_keys(body, self.table, self._names, max_rows=self.max_rows),
+                )
+            return refused(
+                400, Problem(field=self.table, reason="must be an array of rows", value=shown_as_json(first["input"]))
+            )
+        problems = stray_keys(body, self.table, self._names, max_rows=self.max_rows)
+        for detail in details:
+            problems.append(self._problem(detail["type"], detail["loc"], detail["input"]))
+        return refused(422, *problems)
+
+    def _problem(self, kind: str, where: tuple[int | str, ...], value: object) -> Problem:
+        place = f"{self.table}[{where[1]}]"
+        if len(where) == 2:
+            return Problem(field=place, reason="must be an object", value=shown_as_json(value))
+        name = str(where[2])
+        expected = self._fields[name].expected
+        if kind == "missing":
+            return Problem(field=f"{place}.{name}", reason=f"is missing; it must be {expected}")
+        return Problem(field=f"{place}.{name}", reason=f"must be {expected}", value=shown_as_json(value))
+
+
+def _validator(table: str, fields: Sequence[RequestField], max_rows: int) -> Any:
+    row = {
+        "type": "typed-dict",
+        # Unknown keys are let in and found by counting: told one by one, a body of nothing else would take seconds.
+        "extra_behavior": "allow",
+        "fields": {
+            field.name: {"type": "typed-dict-field", "schema": field.validator, "required": not field.nullable}
+            for field in fields
+        },
+    }
+    body = {
+        "type": "typed-dict",
+        "extra_behavior": "allow",
+        "fields": {
+            table: {
+                "type": "typed-dict-field",
+                "schema": {"type": "list", "items_schema": row, "min_length": 1, "max_length": max_rows},
+                "required": True,
+            }
+        },
+    }
+    for field in fields:
+        _compiled(field.validator, f"the contract of column {field.name!r}")
+    return _compiled(body, f"the contract of table {table!r}")
+
+
+def _compiled(schema: dict[str, Any], owner: str) -> Any:
+    try:
+        return TypeAdapter(Annotated[Any, _Schema(schema)]).validator.validate_json
+    except Exception as error:
+        raise ProjectError(
+            f"{owner} cannot judge requests: {' '.join(str(error).split())[:300]}",
+            fix="correct its checks; patterns are those of Rust's regex crate, as in Polars.",
+        ) from error
+
+
+def _left(contract: TableContract, fields: Sequence[RequestField]) -> TableContract | None:
+    """The contract of what the validator leaves; None where it leaves nothing."""
+    columns = {}
+    for field in fields:
+        if field.left:
+            column = contract.schema.columns[field.name]
+            columns[field.name] = pa.Column(column.dtype, list(field.left), nullable=column.nullable)
+    if not columns:
+        return None
+    return TableContract(
+        schema=pa.DataFrameSchema(columns), non_finite=[name for name in contract.non_finite if name in columns]
+    )
+
+
+def _plain(value: object) -> object:
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
