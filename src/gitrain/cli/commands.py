@@ -40,11 +40,25 @@ def _check(group: str, summary: str) -> Command:
     return Command(("check", group), summary, f"gitrain.cli.checks:{runner}", arguments)
 
 
+def _probe(kind: str, summary: str, *arguments: Argument) -> Command:
+    own = (
+        _flag("url", metavar="URL", help="the service's address, e.g. http://127.0.0.1:3000"),
+        *arguments,
+        _flag("--environment", metavar="NAME", help="take the limits from environments/NAME.yaml"),
+        _flag("--out", metavar="FILE", help="write the result as JSON to this file as well"),
+        _JSON,
+    )
+    return Command(("probe", kind), summary, f"gitrain.cli.probes:{kind}", own)
+
+
+_KNOWN = _flag("--known", metavar="FILE", help="rows with known answers (default models/known_answers.json)")
+
 GROUPS = {
     "check": "ask of a tree what CI asks of it",
     "data": "ingest batches and judge them by their contracts",
     "features": "compute features point in time, and prove them so",
     "gate": "judge a model by thresholds, slices and the champion",
+    "probe": "ask a running service: known rows, made-up requests, load",
     "report": "report on a pull request, and judge whether a report may be posted",
     "run": "record runs in MLflow and read them back",
 }
@@ -99,6 +113,25 @@ COMMANDS = (
     _check("integration", "the stages on a small real sample, and rows served one at a time"),
     _check("all", "run every group of checks; the worst verdict decides"),
     Command(("check", "list"), "name every check and what it catches", "gitrain.cli.checks:list_checks", (_JSON,)),
+    _probe(
+        "smoke",
+        "wait until a service is ready, and ask for rows whose answers are known",
+        _KNOWN,
+        _flag("--release", metavar="VERSION", help="what GET /release has to say (default: the environment's)"),
+        _flag("--ready-seconds", type=float, metavar="S", help="how long to wait for readiness (default 30)"),
+    ),
+    _probe(
+        "load",
+        "send requests at a stated rate, whatever the service does, and judge what users would see",
+        _flag("--rate", type=float, metavar="R", help="requests a second (default: the environment's, else 50)"),
+        _flag("--seconds", type=float, metavar="S", help="for so long (default: the environment's, else 10)"),
+        _flag("--warm-up", type=float, metavar="S", help="load before that, not counted (default 2)"),
+        _flag("--arrivals", choices=("constant", "poisson"), help="evenly spaced, or as from independent users"),
+        _flag("--limit", metavar="NAME=NUMBER", action="append", help="a limit, e.g. p99_ms=10; may be given again"),
+        _KNOWN,
+        _flag("--input", metavar="FILE", help="send these rows instead: JSON lines"),
+        _flag("--seed", type=int, default=0, help="of random arrivals (default 0)"),
+    ),
     Command(
         ("report", "pr"),
         "report on this tree against a base; exit 0 once there is a report, whatever it says",

@@ -1,0 +1,150 @@
+"""aiohttp: requests that are sent when they are due, whatever the service does."""
+
+import asyncio
+import contextlib
+import gc
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import aiohttp
+import numpy as np
+from numpy.typing import NDArray
+
+from gitrain.probes.arrivals import Pacer
+from gitrain.probes.load import LoadSamples
+from gitrain.probes.payloads import Payload, read_answer
+
+__all__ = ["HttpLoad"]
+
+# So many requests without an answer: the service has stopped, and more would only fill this machine's memory.
+_OUTSTANDING = 5000
+# Servers close connections that idle for five seconds or more: ours go first, so that no request meets a closed one.
+_IDLE_SECONDS = 2.0
+_HEADERS = {"content-type": "application/json", "accept": "application/json"}
+_NO_ANSWER = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpLoad:
+    """A `LoadGenerator`: one process, one event loop, as many connections as there are requests on the way.
+
+    Attributes:
+        clock: seconds that only grow.
+    """
+
+    clock: Callable[[], float] = time.perf_counter
+
+    def run(
+        self,
+        url: str,
+        due: NDArray[np.float64],
+        payloads: Sequence[Payload],
+        *,
+        timeout: float,
+        progress: Callable[[str], None],
+    ) -> LoadSamples:
+        """Send a request at each time that one is due, to `POST /predict`."""
+        run = _Run(clock=self.clock, url=f"{url}/predict", due=due, payloads=payloads, timeout=timeout)
+        with _without_pauses():
+            asyncio.run(run.all(progress))
+        return run.samples()
+
+
+class _Run:
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float],
+        url: str,
+        due: NDArray[np.float64],
+        payloads: Sequence[Payload],
+        timeout: float,
+    ) -> None:
+        self._clock, self._url, self._due, self._payloads, self._timeout = clock, url, due, payloads, timeout
+        self._sent = np.full(len(due), np.nan)
+        self._done = np.full(len(due), np.nan)
+        self._status = np.full(len(due), _NO_ANSWER, dtype=np.int16)
+        self._bodies: list[bytes] = [b""] * len(due)
+        self._start = 0.0
+        self._finished = 0
+
+    async def all(self, progress: Callable[[str], None]) -> None:
+        """Send everything, and wait for the answers."""
+        pacer, total = Pacer(self._due), len(self._due)
+        tasks: set[asyncio.Task[None]] = set()
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_SECONDS)
+        timeout = aiohttp.ClientTimeout(total=self._timeout)
+        async with aiohttp.ClientSession(
+            connector=connector,
+            timeout=timeout,
+            headers=_HEADERS,
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+        ) as session:
+            self._start = self._clock()
+            told = 0.0
+            while True:
+                now = self._clock() - self._start
+                taken = pacer.take(now)
+                for number in taken:
+                    if len(tasks) >= _OUTSTANDING:
+                        continue
+                    task = asyncio.create_task(self._one(session, number))
+                    tasks.add(task)
+                    task.add_done_callback(tasks.discard)
+                wait = pacer.wait(self._clock() - self._start)
+                if wait is None:
+                    break
+                if now - told >= 1:
+                    told = now
+                    progress(f"load: {now:.0f} of {self._due[-1]:.0f} s, {self._finished:,} of {total:,} requests")
+                await asyncio.sleep(wait)
+            if tasks:
+                progress(f"load: waiting for {len(tasks):,} answers")
+                await asyncio.wait(tasks)
+
+    async def _one(self, session: aiohttp.ClientSession, number: int) -> None:
+        payload = self._payloads[number % len(self._payloads)]
+        self._sent[number] = self._clock() - self._start
+        # A request that fails is counted and the load goes on: no failure of one is a failure of the probe.
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
+            async with session.post(self._url, data=payload.body, allow_redirects=False) as reply:
+                self._bodies[number] = await reply.read()
+                self._status[number] = reply.status
+        self._done[number] = self._clock() - self._start
+        self._finished += 1
+
+    def samples(self) -> LoadSamples:
+        """What happened; answers are read now, so that reading them took no time from sending."""
+        count = len(self._due)
+        rows, missing, stale = (np.zeros(count, dtype=np.int32) for _ in range(3))
+        for number in map(int, np.flatnonzero(self._status == 200)):
+            answered = read_answer(self._bodies[number], self._payloads[number % len(self._payloads)])
+            if answered is None:
+                # It says 200, and is no answer to what was asked.
+                self._status[number] = _NO_ANSWER
+                continue
+            rows[number], missing[number], stale[number] = answered
+        # Who gets nothing has waited in vain, however soon the connection broke.
+        done = np.where(self._status == _NO_ANSWER, self._due + self._timeout, self._done)
+        return LoadSamples(
+            due=self._due,
+            sent=self._sent,
+            done=done,
+            status=self._status,
+            rows=rows,
+            missing=missing,
+            stale=stale,
+        )
+
+
+@contextlib.contextmanager
+def _without_pauses() -> Iterator[None]:
+    """A collection of everything that this process has loaded takes 100 ms: the schedule would not be kept."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()

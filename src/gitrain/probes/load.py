@@ -1,0 +1,146 @@
+"""What a load of requests shows: percentiles, errors, pauses, and whether the schedule was kept."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["QUANTILES", "LoadFigures", "LoadSamples", "longest_pause", "percentile"]
+
+_OK, _REFUSED, _NO_ANSWER = 200, 429, 0
+
+#: The percentiles that are told, by the name of their limit.
+QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999, "max": 1.0}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LoadSamples:
+    """What happened to each request that was due; all arrays have the shape (requests,).
+
+    Attributes:
+        due: when it was due, seconds since the start, rising.
+        sent: when it was handed to the network; NaN if it never was: too many others had no answer yet.
+        done: when its answer had been read; without an answer, when a user would have given up.
+        status: of the answer; 0 if there was none.
+        rows: predictions in the answer.
+        missing: of these, how many lack a feature that is known to be there.
+        stale: of these, how many were made from stale features.
+    """
+
+    due: NDArray[np.float64]
+    sent: NDArray[np.float64]
+    done: NDArray[np.float64]
+    status: NDArray[np.int16]
+    rows: NDArray[np.int32]
+    missing: NDArray[np.int32]
+    stale: NDArray[np.int32]
+
+    def after(self, seconds: float) -> Self:
+        """The requests that were due at `seconds` or later: those before were the warm-up."""
+        kept = self.due >= seconds
+        return type(self)(**{name: values[kept] for name, values in vars(self).items()})
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadFigures:
+    """The figures of a load; times in milliseconds, shares from 0 to 1.
+
+    Attributes:
+        requests: how many were due.
+        answered: how many were answered with 200.
+        refused: how many were answered with 429.
+        errors: how many got no answer in time, or any other one.
+        statuses: how many answers there were of each status; 0 stands for no answer.
+        wanted_rate: requests a second that were due.
+        offered_rate: requests a second that were sent.
+        achieved_rate: answers of 200 a second.
+        latency: by percentile (`QUANTILES`), from due to answered with 200; a request without any answer counts with
+            the time after which a user would have given up. None if there was neither.
+        lag: by percentile, how late the generator itself sent: no fault of the service.
+        longest_pause: the longest time for which requests waited and none was answered.
+        predictions: in the answers.
+        missing: predictions that lack a feature which is known to be there.
+        stale: predictions that were made from stale features.
+    """
+
+    requests: int
+    answered: int
+    refused: int
+    errors: int
+    statuses: dict[int, int]
+    wanted_rate: float
+    offered_rate: float
+    achieved_rate: float
+    latency: dict[str, float | None]
+    lag: dict[str, float | None]
+    longest_pause: float | None
+    predictions: int
+    missing: int
+    stale: int
+
+    @classmethod
+    def of(cls, samples: LoadSamples, *, seconds: float) -> Self:
+        """The figures of some requests.
+
+        Args:
+            samples: what happened to each of them.
+            seconds: for how long they were due.
+        """
+        requests = len(samples.due)
+        answers = samples.status == _OK
+        latencies = (samples.done - samples.due)[answers | (samples.status == _NO_ANSWER)]
+        sent = samples.sent[~np.isnan(samples.sent)]
+        lags = (samples.sent - samples.due)[~np.isnan(samples.sent)]
+        values, counts = np.unique(samples.status, return_counts=True)
+        statuses = {int(value): int(count) for value, count in zip(values, counts, strict=True)}
+        answered = statuses.get(_OK, 0)
+        # From the first that was due to the last sent or answered: what comes late lowers the rate.
+        start = float(samples.due[0]) if requests else 0.0
+        sending = max(seconds, float(sent.max()) - start) if sent.size else seconds
+        answering = max(seconds, float(samples.done[answers].max()) - start) if answered else seconds
+        return cls(
+            requests=requests,
+            answered=answered,
+            refused=statuses.get(_REFUSED, 0),
+            errors=requests - answered - statuses.get(_REFUSED, 0),
+            statuses=statuses,
+            wanted_rate=requests / seconds,
+            offered_rate=len(sent) / sending,
+            achieved_rate=answered / answering,
+            latency={name: _milliseconds(percentile(latencies, share)) for name, share in QUANTILES.items()},
+            lag={name: _milliseconds(percentile(lags, share)) for name, share in QUANTILES.items()},
+            longest_pause=_milliseconds(longest_pause(samples.due, samples.done)),
+            predictions=int(samples.rows.sum()),
+            missing=int(samples.missing.sum()),
+            stale=int(samples.stale.sum()),
+        )
+
+
+def percentile(values: NDArray[np.float64], share: float) -> float | None:
+    """The smallest value that at least `share` of all are not above (nearest rank): one that was seen, none made up."""
+    if not values.size:
+        return None
+    rank = max(1, int(np.ceil(share * values.size - 1e-9)))
+    return float(np.partition(values, rank - 1)[rank - 1])
+
+
+def longest_pause(due: NDArray[np.float64], done: NDArray[np.float64]) -> float | None:
+    """The longest time, in seconds, for which requests waited and none was finished; None without requests.
+
+    Args:
+        due: when each request was due, shape (requests,).
+        done: when it was finished.
+    """
+    if not due.size:
+        return None
+    order = np.argsort(done, kind="stable")
+    finished = done[order]
+    # Of those not finished before a moment, the one that has waited longest.
+    oldest = np.minimum.accumulate(due[order][::-1])[::-1]
+    before = np.concatenate(([-np.inf], finished[:-1]))
+    return float(np.max(finished - np.maximum(before, oldest)))
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)
