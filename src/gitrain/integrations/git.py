@@ -6,8 +6,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from gitrain.errors import IntegrationError, PipelineError, UsageError
+from gitrain.errors import IntegrationError, PipelineError, ReleaseError, UsageError
 from gitrain.pipeline.changes import FileChange
+from gitrain.release.tags import ReleaseTag
 
 __all__ = ["ELSEWHERE", "GitRepository"]
 
@@ -27,6 +28,8 @@ ELSEWHERE = (
     "GIT_WORK_TREE",
 )
 _REGULAR_FILES = ("100644", "100755")
+# Neither a name nor a message holds NUL. The commit of an annotated tag stands behind the star.
+_TAG_FIELDS = ("refname:lstrip=2", "objecttype", "objectname", "*objecttype", "*objectname", "contents")
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class GitRepository:
     """A `Repository` on the Git working tree that `root` lies in.
 
     Paths are relative to `root`, which may be a folder inside the working tree or a linked worktree. The repository is
-    only read; neither its hooks nor a file system monitor from its configuration are run.
+    only read, save by `add_tag`; neither its hooks nor a file system monitor from its configuration are run.
     """
 
     root: Path
@@ -125,6 +128,63 @@ class GitRepository:
             changes.append(FileChange(path=name, added=_count(added), deleted=_count(deleted), was=was))
         return sorted(changes, key=lambda change: change.path)
 
+    def tags(self) -> list[ReleaseTag]:
+        """The tags that are on commits, by name; the message of one that is not annotated is empty.
+
+        Raises:
+            PipelineError: `root` lies in no Git repository, or Git cannot read it.
+        """
+        listing = self._run(
+            "for-each-ref", f"--format={''.join(f'%({field})%00' for field in _TAG_FIELDS)}", "refs/tags"
+        )
+        # Git ends each entry with a line feed, which then stands before the next name.
+        parts = [part.decode(errors="replace") for part in listing.split(b"\0")]
+        found = []
+        for start in range(0, len(parts) - 1, len(_TAG_FIELDS)):
+            name, kind, target, inner_kind, inner, message = parts[start : start + len(_TAG_FIELDS)]
+            annotated = kind == "tag"
+            if (inner_kind if annotated else kind) == "commit":
+                tag = ReleaseTag(
+                    name=name.lstrip("\n"),
+                    commit=inner if annotated else target,
+                    message=message if annotated else "",
+                )
+                found.append(tag)
+        return sorted(found, key=lambda tag: tag.name)
+
+    def add_tag(self, tag: ReleaseTag) -> bool:
+        """Make an annotated tag; False if the commit has a tag of this name already; see `TagKeeper.add_tag`."""
+        if _git(self.root, "check-ref-format", f"refs/tags/{tag.name}").returncode != 0 or tag.name.startswith("-"):
+            raise UsageError(f"{tag.name!r} is no name of a tag", fix="rename the project.")
+        commit = self.commit(tag.commit)
+        there = next((other for other in self.tags() if other.name == tag.name), None)
+        if there is None:
+            done = _git(
+                self.root,
+                "-c",
+                "core.hooksPath=/dev/null",
+                "tag",
+                "--annotate",
+                "--cleanup=verbatim",
+                "--message",
+                tag.message,
+                "--end-of-options",
+                tag.name,
+                commit,
+            )
+            if done.returncode == 0:
+                return True
+            # Another process may have been quicker.
+            there = next((other for other in self.tags() if other.name == tag.name), None)
+            if there is None:
+                raise _failure(self.root, "tag", done)
+        if there.commit != commit:
+            raise ReleaseError(
+                f"the tag {tag.name} is on commit {there.commit[:12]}, and the release was built from {commit[:12]}",
+                fix="a release is never moved: build this commit again, with the next version.",
+            )
+        return False
+
     def _resolve(self, ref: str) -> str | None:
         _ = self._prefix  # outside a repository rev-parse would fail as it does for an unknown name
         arguments = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
@@ -185,6 +245,11 @@ def _failure(root: Path, verb: str, done: subprocess.CompletedProcess[bytes]) ->
     said = " ".join(done.stderr.decode(errors="replace").split()) or f"exit code {done.returncode}"
     if "not a git repository" in said:
         return PipelineError(f"{root} lies in no Git repository", fix="run `git init`, or run inside a clone.")
+    if "tell me who you are" in said or "empty ident name" in said:
+        return PipelineError(
+            "Git knows nobody to name as the tagger",
+            fix="run `git config user.name` and `user.email` with a name each.",
+        )
     if "dubious ownership" in said:
         return PipelineError(
             f"Git refuses to read {root}, which belongs to another user",

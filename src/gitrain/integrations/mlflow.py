@@ -45,7 +45,9 @@ from gitrain.integrations.mlflow_records import (
     shortened,
     tags_of,
 )
+from gitrain.integrations.mlflow_releases import alias_of, releases_of, tags_of_release
 from gitrain.registry.models import RegisteredModel
+from gitrain.registry.releases import RegisteredRelease
 from gitrain.tracking.runs import CurvePoint, RunRecord
 
 __all__ = ["MlflowRunStore"]
@@ -60,7 +62,7 @@ _ITS_OWN_ERRORS = ("mlflow", "requests", "sqlalchemy", "sqlite3", "urllib3")
 
 @dataclass(frozen=True)
 class MlflowRunStore:
-    """A `RunStore` and a `ModelRegistry` on MLflow.
+    """A `RunStore`, a `ModelRegistry` and a `ReleaseRegistry` on MLflow.
 
     A project is an experiment, a record one of its runs, found by the tag ``gitrain.key``. Until the last tag,
     ``gitrain.complete``, is written, a run does not count, and recording it again completes it.
@@ -144,6 +146,30 @@ class MlflowRunStore:
         with self._reading() as client:
             found = _version_of(client, name, model_digest) if client else None
             return _registered(found) if found else None
+
+    def name_release(self, model: RegisteredModel, release: RegisteredRelease) -> bool:
+        """Say of a model that a release serves it, by a tag and an alias; see `ReleaseRegistry.name_release`."""
+        alias, number = alias_of(release.version), str(model.version)
+        with self._writing() as client:
+            aliased = {name: str(at) for name, at in client.get_registered_model(model.name).aliases.items()}
+            tags = client.get_model_version(model.name, number).tags
+            said = next((each for each in releases_of(tags) if each.version == release.version), None)
+            if aliased.get(alias, number) != number or said not in (None, release):
+                raise IntegrationError(
+                    f"MLflow knows {release.version} of {model.name!r} as another release than {release.record_digest}",
+                    fix="a release is never replaced: build it again, with the next version.",
+                )
+            if said is not None and alias in aliased:
+                return False
+            for name, value in tags_of_release(release, tags).items():
+                client.set_model_version_tag(model.name, number, name, value)
+            client.set_registered_model_alias(model.name, alias, number)
+        return True
+
+    def releases(self, model: RegisteredModel) -> Sequence[RegisteredRelease]:
+        """The releases that serve a model, in the order of their versions."""
+        with self._reading() as client:
+            return releases_of(client.get_model_version(model.name, str(model.version)).tags) if client else []
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[MlflowClient]:
