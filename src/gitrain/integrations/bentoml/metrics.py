@@ -1,0 +1,136 @@
+"""What a service counts, for Prometheus.
+
+BentoML's workers keep their numbers in files that /metrics adds up. A write costs a microsecond or two, so that rows
+predicted together are counted together.
+"""
+
+from collections import Counter as Tally
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal
+
+import numpy as np
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+
+from gitrain.serving.log_records import PredictedRows
+
+__all__ = ["BANDS", "ServiceMetrics"]
+
+#: The ten bands of probability; 1.0 belongs to the last.
+BANDS = tuple(f"{band / 10:.1f}-{(band + 1) / 10:.1f}" for band in range(10))
+
+_SECONDS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+
+class ServiceMetrics:
+    """The numbers of one worker.
+
+    ============================================  =========  =======================================================
+    metric                                        labels     meaning
+    ============================================  =========  =======================================================
+    gitrain_requests_total                        status     requests to /predict by the status they were answered with
+    gitrain_request_seconds                                  from a request's arrival to its answer
+    gitrain_predictions_total                     band       predictions by band of probability, ten of equal width
+    gitrain_decisions_total                       decision   predictions by what was decided: true, false
+    gitrain_calls_total                                      look-ups and scorings; predictions / calls went together
+    gitrain_missing_features_total                feature    features that were null, by their name
+    gitrain_stale_histories_total                 history    predictions that the store was behind for, by history
+    gitrain_newest_row_timestamp_seconds          history    when the store's newest row became known
+    gitrain_prediction_log_records_total          outcome    written, or lost: full (queue), error (disk)
+    gitrain_release_info                          several    1, with the release's version, commit, model and format
+    gitrain_ready                                            1 if the model answers its known rows and the store answers
+    gitrain_model_load_seconds                               how long it took to open the model
+    ============================================  =========  =======================================================
+
+    Args:
+        registry: of the process; tests bring their own.
+    """
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self._requests = Counter("gitrain_requests", "Requests to /predict by status", ["status"], registry=registry)
+        self._seconds = Histogram(
+            "gitrain_request_seconds", "From a request's arrival to its answer", buckets=_SECONDS, registry=registry
+        )
+        predictions = Counter("gitrain_predictions", "Predictions by band of probability", ["band"], registry=registry)
+        # All at zero from the start: a rate needs a first value.
+        self._bands = [predictions.labels(band) for band in BANDS]
+        decisions = Counter("gitrain_decisions", "Predictions by what was decided", ["decision"], registry=registry)
+        self._decisions = {value: decisions.labels(str(value).lower()) for value in (True, False)}
+        self._calls = Counter("gitrain_calls", "Look-ups and scorings of rows together", registry=registry)
+        self._missing = Counter("gitrain_missing_features", "Null features", ["feature"], registry=registry)
+        self._stale = Counter(
+            "gitrain_stale_histories", "Predictions that the store was behind for", ["history"], registry=registry
+        )
+        self._newest = Gauge(
+            "gitrain_newest_row_timestamp_seconds",
+            "When the newest row of a history became known",
+            ["history"],
+            registry=registry,
+            multiprocess_mode="max",
+        )
+        self._newest_seen: dict[str, datetime | None] = {}
+        log = Counter("gitrain_prediction_log_records", "Records of predictions", ["outcome"], registry=registry)
+        self._log = {outcome: log.labels(outcome) for outcome in ("written", "full", "error")}
+        self._release = Gauge(
+            "gitrain_release_info",
+            "The release that answers",
+            ["project", "version", "commit", "model", "format"],
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        # The least ready worker speaks for all.
+        self._ready = Gauge("gitrain_ready", "Whether it is ready", registry=registry, multiprocess_mode="livemin")
+        self._load = Gauge(
+            "gitrain_model_load_seconds",
+            "How long it took to open the model",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self._by_status = {status: self._requests.labels(str(status)) for status in (200, 400, 422, 429, 503)}
+
+    def answered(self, status: int, seconds: float) -> None:
+        """A request to /predict has been answered."""
+        counter = self._by_status.get(status)
+        if counter is None:
+            # Statuses are few: no request makes one up.
+            counter = self._by_status[status] = self._requests.labels(str(status))
+        counter.inc()
+        self._seconds.observe(seconds)
+
+    def predicted(self, rows: PredictedRows, newest: Mapping[str, datetime | None]) -> None:
+        """Rows have been predicted together."""
+        self._calls.inc()
+        bands = np.minimum((rows.probabilities * 10).astype(np.int64), 9)
+        for band, count in enumerate(np.bincount(bands, minlength=10).tolist()):
+            if count:
+                self._bands[band].inc(count)
+        positive = int(np.count_nonzero(rows.decisions))
+        for value, count in ((True, positive), (False, len(rows) - positive)):
+            if count:
+                self._decisions[value].inc(count)
+        for name, count in Tally(name for names in rows.missing for name in names).items():
+            self._missing.labels(name).inc(count)
+        for name, count in Tally(name for names in rows.stale for name in names).items():
+            self._stale.labels(name).inc(count)
+        if newest != self._newest_seen:
+            self._newest_seen = dict(newest)
+            for name, when in newest.items():
+                if when is not None:
+                    self._newest.labels(name).set(when.timestamp())
+
+    def written(self, rows: int) -> None:
+        """Records of the prediction log are on disk."""
+        self._log["written"].inc(rows)
+
+    def dropped(self, rows: int, reason: Literal["full", "error"]) -> None:
+        """Records of the prediction log are lost."""
+        self._log[reason].inc(rows)
+
+    def opened(self, *, seconds: float, labels: Mapping[str, str]) -> None:
+        """The model is open; `labels` as of gitrain_release_info."""
+        self._load.set(seconds)
+        self._release.labels(**labels).set(1)
+
+    def ready(self, value: bool) -> None:
+        """Whether the worker is ready."""
+        self._ready.set(1 if value else 0)

@@ -1,0 +1,202 @@
+"""What a service opens in its worker: settings and files become an `OpenedService`."""
+
+import importlib.metadata
+import os
+import platform
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from gitrain.documents import parse_json
+from gitrain.errors import ModelError, SettingsError
+from gitrain.integrations.prediction_log import PredictionLog
+from gitrain.pipeline.layout import IDENTITY, KNOWN_ANSWERS, PREDICTION_LOG, SERVING_MANIFEST
+from gitrain.project import Project, load_project
+from gitrain.release.identity import ReleaseIdentity
+from gitrain.serving.answering import Answering, PredictionObserver
+from gitrain.serving.log_records import PredictedRows
+from gitrain.serving.manifest import KnownAnswers, ServingManifest
+from gitrain.serving.opened import OpenedService, ServiceObserver
+from gitrain.serving.predictor import Predictor
+from gitrain.serving.readiness import Readiness
+from gitrain.serving.requests import RequestSchema
+from gitrain.serving.service_document import service_document
+from gitrain.settings import Settings, load_settings
+from gitrain.wiring.models import open_served_model
+from gitrain.wiring.online import open_lookup
+
+__all__ = ["UNRELEASED", "describe_service", "open_service", "service_root"]
+
+#: The version of a service that runs from a working tree.
+UNRELEASED = "0.0.0+unreleased"
+
+_LIBRARIES = ("gitrain", "bentoml", "numpy", "onnxruntime", "pandera", "polars", "pydantic", "scikit-learn", "skops")
+
+
+def service_root(module: str) -> Path:
+    """The root that a service belongs to: of the repository, or of the sources of a built Bento.
+
+    Args:
+        module: the file of the service's module.
+
+    Raises:
+        SettingsError: no folder at or above it has a release.json, or a pyproject.toml with [tool.gitrain].
+    """
+    start = Path(module).resolve().parent
+    for folder in (start, *start.parents):
+        if (folder / IDENTITY).is_file():
+            return folder
+    return load_settings(start).root
+
+
+def describe_service(root: Path) -> dict[str, Any]:
+    """The OpenAPI description of a root's service; it needs neither model nor store."""
+    found = _find(root)
+    examples: list[dict[str, Any]] = []
+    # A tree whose pipeline has not run yet has no examples, and still an API.
+    if (root / KNOWN_ANSWERS).exists():
+        examples = [_known(root).rows[0].inputs]
+    return service_document(
+        _schema(found.project),
+        found.project.features,
+        name=found.project.name,
+        version=found.identity.version if found.identity else UNRELEASED,
+        examples=examples,
+    )
+
+
+def open_service(root: Path, observer: ServiceObserver) -> OpenedService:
+    """Open everything that a service needs.
+
+    Raises:
+        GitrainError: a file is missing or altered, or the store cannot be opened.
+    """
+    found = _find(root)
+    begun = time.perf_counter()
+    model = open_served_model(root)
+    seconds = time.perf_counter() - begun
+    manifest = parse_json(ServingManifest, _read(root, SERVING_MANIFEST), source=SERVING_MANIFEST)
+    url = os.environ.get("GITRAIN_ONLINE_STORE")
+    project = found.project
+    predictor = Predictor(
+        open_lookup(project.features, url, root),
+        model,
+        project.features,
+        found.identity.threshold if found.identity else manifest.threshold,
+    )
+    schema = _schema(project)
+    version = found.identity.version if found.identity else UNRELEASED
+    log = PredictionLog(
+        Path(os.environ.get("GITRAIN_PREDICTION_LOG") or root / PREDICTION_LOG), clock=_now, observer=observer
+    )
+    log.start()
+    observer.opened(
+        seconds=seconds,
+        labels={
+            "project": project.name,
+            "version": version,
+            "commit": found.identity.commit if found.identity else "",
+            "model": manifest.model_digest,
+            "format": model.format,
+        },
+    )
+    readiness = Readiness(_known(root), schema=schema, predictor=predictor)
+    return OpenedService(
+        schema=schema,
+        answering=Answering(schema, predictor, release=version, clock=_now, observer=_CountedAndLogged(observer, log)),
+        remote=url is not None and not url.startswith("sqlite:"),
+        describe=lambda: _description(found, manifest, seconds, readiness),
+        check=readiness.check,
+        close=log.close,
+    )
+
+
+@dataclass(frozen=True)
+class _CountedAndLogged:
+    observer: PredictionObserver
+    log: PredictionLog
+
+    def predicted(self, rows: PredictedRows, newest: Mapping[str, datetime | None]) -> None:
+        self.observer.predicted(rows, newest)
+        self.log.add(rows)
+
+
+@dataclass(frozen=True)
+class _Found:
+    settings: Settings
+    project: Project
+    identity: ReleaseIdentity | None
+
+
+def _find(root: Path) -> _Found:
+    settings = load_settings(root)
+    # As for commands: a project need not be installed to be found, and this tree goes before an installed one.
+    for folder in (root, root / "src"):
+        if folder.is_dir() and str(folder) not in sys.path:
+            sys.path.insert(0, str(folder))
+    identity = root / IDENTITY
+    return _Found(
+        settings,
+        load_project(settings.repository.project),
+        parse_json(ReleaseIdentity, _read(root, IDENTITY), source=IDENTITY) if identity.exists() else None,
+    )
+
+
+def _schema(project: Project) -> RequestSchema:
+    return RequestSchema.of(project.features.entity, project.entity_table.contract)
+
+
+def _known(root: Path) -> KnownAnswers:
+    return parse_json(KnownAnswers, _read(root, KNOWN_ANSWERS), source=KNOWN_ANSWERS)
+
+
+def _read(root: Path, path: str) -> str:
+    try:
+        return (root / path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ModelError(
+            f"there is no {path} in {root}", fix="run `dvc repro`, or `dvc pull` what has been run."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}", fix="restore the file.") from error
+
+
+def _description(found: _Found, manifest: ServingManifest, seconds: float, readiness: Readiness) -> Mapping[str, Any]:
+    if found.identity is not None:
+        release = found.identity.model_dump(mode="json")
+    else:
+        release = {
+            "project": found.project.name,
+            "version": UNRELEASED,
+            "model_digest": manifest.model_digest,
+            "served_format": manifest.format,
+            "served_digest": manifest.digest,
+            "threshold": manifest.threshold,
+        }
+    return release | {
+        "released": found.identity is not None,
+        "served_because": manifest.reason,
+        "model_load_seconds": round(seconds, 3),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "libraries": _versions(),
+        "features": {"newest": readiness.newest()},
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
