@@ -12,11 +12,11 @@ same lines. Importing them reads no model and no store, and not even the project
 
 import re
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gitrain.errors import ProjectError
 from gitrain.integrations.bentoml.limits import Limits
-from gitrain.integrations.bentoml.service import BentoService, make_service
+from gitrain.integrations.bentoml.service import make_service
 
 if TYPE_CHECKING:
     from gitrain.integrations.bentoml.application import Application
@@ -26,7 +26,7 @@ __all__ = ["Limits", "bento_service"]
 
 def bento_service(
     module: str, *, name: str, description: str = "", workers: int = 1, limits: Limits | None = None
-) -> BentoService:
+) -> Any:
     """The service of the project that [tool.gitrain] names.
 
     Args:
@@ -36,6 +36,9 @@ def bento_service(
         description: shown where BentoML lists services.
         workers: processes; each takes one core and up to 350 MB.
         limits: what one worker takes on.
+
+    Returns:
+        A `bentoml.Service`.
 
     Raises:
         ProjectError: a name that is none.

@@ -10,10 +10,7 @@ from bentoml import Service
 if TYPE_CHECKING:
     from gitrain.integrations.bentoml.application import Application
 
-__all__ = ["BentoService", "make_service"]
-
-#: What BentoML serves and builds.
-BentoService = Service[Any]
+__all__ = ["make_service"]
 
 # Of the worker; what is set outside goes before. One worker is one core's: threads of Polars or OpenMP would only wake
 # each other up.
@@ -28,10 +25,8 @@ class _FrontedService(Service[Any]):  # type: ignore[misc]  # BentoML loads its 
         return application.before(super().to_asgi(is_main))
 
 
-def make_service(
-    make_application: Callable[[], "Application"], *, name: str, description: str, workers: int
-) -> BentoService:
-    """A service that ``bentoml serve`` and ``bentoml build`` take.
+def make_service(make_application: Callable[[], "Application"], *, name: str, description: str, workers: int) -> Any:
+    """A `bentoml.Service` that ``bentoml serve`` and ``bentoml build`` take.
 
     Args:
         make_application: gives what answers the requests; called once, in the worker.
@@ -42,8 +37,6 @@ def make_service(
     made: list[Application] = []
 
     class Predictions:
-        """What BentoML makes an instance of in each worker."""
-
         @staticmethod
         def application() -> "Application":
             if not made:
@@ -64,6 +57,7 @@ def make_service(
         def close(self) -> None:
             self.application().close()
 
+    Predictions.__doc__ = description
     decorate = bentoml.service(
         name=name,
         description=description,
