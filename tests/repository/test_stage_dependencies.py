@@ -26,6 +26,15 @@ CODE = {
     ),
     "train": ("gitrain.operations.train", SKOPS, "flight_delay.model"),
     "evaluate": ("gitrain.operations.evaluate", FILES, SKOPS, "flight_delay.contract", "flight_delay.model"),
+    "export": (
+        "gitrain.operations.export_model",
+        FILES,
+        SKOPS,
+        "gitrain.integrations.onnx.converter",
+        "flight_delay.contract",
+        "flight_delay.features",  # the entity
+        "flight_delay.model",  # the target
+    ),
 }
 # They pass values and errors around and have no say in what an output holds; project.py composes all of it.
 PASSED_OVER = {

@@ -96,6 +96,12 @@ COMMANDS = (
     Command(("train",), "fit the model on the batches before the holdout", "gitrain.cli.model:train", (_JSON,)),
     Command(("evaluate",), "measure the model on the holdout", "gitrain.cli.model:evaluate", (_JSON,)),
     Command(
+        ("export",),
+        "write the model as it is served: in ONNX where that is proved equal, else as it was judged",
+        "gitrain.cli.model:export",
+        (_JSON,),
+    ),
+    Command(
         ("gate", "check"),
         "judge the model in this tree; exit 0 only if every gate passed",
         "gitrain.cli.gates:check",

@@ -1,4 +1,4 @@
-"""`gitrain train` and `gitrain evaluate`."""
+"""`gitrain train`, `gitrain evaluate` and `gitrain export`."""
 
 import argparse
 import json
@@ -6,11 +6,13 @@ import json
 from gitrain.cli.console import print_json, print_text, progress_to_stderr
 from gitrain.cli.durations import timed
 from gitrain.operations.evaluate import evaluate as evaluate_model
+from gitrain.operations.export_model import export_model
 from gitrain.operations.train import train as train_model
 from gitrain.reports.evaluation_markdown import render_evaluation
 from gitrain.wiring import open_model_format, open_stage
+from gitrain.wiring.models import open_converter
 
-__all__ = ["evaluate", "train"]
+__all__ = ["evaluate", "export", "train"]
 
 
 def train(arguments: argparse.Namespace) -> int:
@@ -32,4 +34,14 @@ def evaluate(arguments: argparse.Namespace) -> int:
         print_json(json.loads(evaluation.model_dump_json()))
     else:
         print_text(render_evaluation(evaluation))
+    return 0
+
+
+def export(arguments: argparse.Namespace) -> int:
+    """Write the model in the form in which it is served."""
+    stage = open_stage(arguments.directory, progress_to_stderr())
+    with timed(stage.workspace, "export"):
+        manifest = export_model(stage, open_model_format(stage.workspace.root), open_converter())
+    if arguments.json:
+        print_json(manifest.model_dump(mode="json"))
     return 0

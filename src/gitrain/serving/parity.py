@@ -1,7 +1,7 @@
 """Whether a converted model is the judged one: on every row of the holdout, and on rows made to find a difference."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +14,12 @@ from gitrain.serving.manifest import Parity
 from gitrain.serving.model import ServedModel
 from gitrain.training.estimators import FeatureColumns
 
-__all__ = ["Comparison", "JudgedRows", "compare"]
+__all__ = ["Comparison", "JudgedRows", "compare", "not_compared"]
 
 # Sums taken in another order differ by less; more digits would change from one processor to the next.
 _NOTHING = 1e-12
 _SHOWN = 3
+_ALONE = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,60 +75,56 @@ def compare(
         tolerance: the largest difference that counts as equal.
         threshold: predictions at or above it are decided as true.
     """
-
-    def result(equal: bool, reason: str, largest: float | None = None, flipped: int | None = None) -> Comparison:
-        parity = Parity(
-            tolerance=tolerance,
-            holdout_rows=len(holdout.scores),
-            adversarial_rows=len(adversarial.scores),
-            largest_difference=None if largest is None else _rounded_up(largest),
-            flipped_decisions=flipped,
-        )
-        return Comparison(equal=equal, reason=reason, parity=parity)
-
     largest, worst, flipped = -1.0, "", 0
     try:
         model = convert()
         for rows in (holdout, adversarial):
-            scores = _scored(model, rows.matrix, columns)
-            difference = np.abs(scores - rows.scores)
-            flipped += int(((scores >= threshold) != (rows.scores >= threshold)).sum())
-            if difference.size and difference.max() > largest:
-                at = int(difference.argmax())
-                largest = float(difference[at])
-                worst = (
-                    f"{scores[at]:.6g} for {rows.kind} {at} ({_shown(rows.matrix, at)}), judged {rows.scores[at]:.6g}"
-                )
+            apart = np.zeros(len(rows.scores), dtype=np.bool_)
+            for numbers, scores in _scored(model, rows, columns):
+                judged = rows.scores[numbers]
+                apart[numbers] |= (scores >= threshold) != (judged >= threshold)
+                difference = np.abs(scores - judged)
+                if difference.size and difference.max() > largest:
+                    at = int(difference.argmax())
+                    largest = float(difference[at])
+                    row = f"{rows.kind} {numbers[at]} ({_shown(rows.matrix, int(numbers[at]))})"
+                    worst = f"{scores[at]:.6g} for {row}, judged {judged[at]:.6g}"
+            flipped += int(apart.sum())
     except GitrainError as error:
-        return result(False, error.what)
-    total = len(holdout.scores) + len(adversarial.scores)
-    if largest > tolerance:
-        return result(
-            False,
-            f"the converted model gives {worst}: a difference of {largest:.2g}, beyond {tolerance:g}, "
-            f"and {flipped:,} of {total:,} decisions flipped",
-            largest,
-            flipped,
-        )
-    return result(
-        True,
-        f"equal to the judged model within {tolerance:g} on {len(holdout.scores):,} rows of the holdout and "
-        f"{len(adversarial.scores):,} made to find a difference",
-        max(largest, 0.0),
-        flipped,
+        return not_compared(error.what, holdout=holdout, adversarial=adversarial, tolerance=tolerance)
+    equal = largest <= tolerance
+    made_up, total = len(adversarial.scores), len(holdout.scores) + len(adversarial.scores)
+    return Comparison(
+        equal=equal,
+        reason=f"equal to the judged model within {tolerance:g} on {len(holdout.scores):,} rows of the holdout and "
+        f"{made_up:,} made to find a difference"
+        if equal
+        else f"the converted model gives {worst}: {largest:.2g} apart, beyond {tolerance:g}, and {flipped:,} of "
+        f"{total:,} decisions differ",
+        parity=Parity(
+            tolerance=tolerance,
+            holdout_rows=len(holdout.scores),
+            adversarial_rows=made_up,
+            largest_difference=_rounded_up(largest),
+            flipped_decisions=flipped,
+        ),
     )
 
 
-def _scored(model: ServedModel, matrix: pl.DataFrame, columns: FeatureColumns) -> NDArray[np.float64]:
-    """The scores of all rows; the first and the last few are scored alone as well, and these scores count."""
-    scores = model.score(columns_of(matrix, columns)).copy()
-    alone = sorted({*range(min(_ALONE, matrix.height)), *range(max(0, matrix.height - _ALONE), matrix.height)})
-    for number in alone:
-        scores[number] = model.score(columns_of(matrix[number], columns))[0]
-    return scores
+def not_compared(reason: str, *, holdout: JudgedRows, adversarial: JudgedRows, tolerance: float) -> Comparison:
+    """The outcome where there is nothing to compare with: not equal, without figures."""
+    parity = Parity(tolerance=tolerance, holdout_rows=len(holdout.scores), adversarial_rows=len(adversarial.scores))
+    return Comparison(equal=False, reason=reason, parity=parity)
 
 
-_ALONE = 50
+def _scored(
+    model: ServedModel, rows: JudgedRows, columns: FeatureColumns
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    """Numbers of rows and their scores: all at once, then some one at a time."""
+    height = rows.matrix.height
+    yield np.arange(height), model.score(columns_of(rows.matrix, columns))
+    alone = np.unique(np.linspace(0, height - 1, min(_ALONE, height)).astype(np.int64))
+    yield alone, np.array([model.score(columns_of(rows.matrix[int(at)], columns))[0] for at in alone])
 
 
 def _rounded_up(difference: float) -> float:
