@@ -52,6 +52,12 @@ def _probe(kind: str, summary: str, *arguments: Argument) -> Command:
 
 
 _KNOWN = _flag("--known", metavar="FILE", help="rows with known answers (default models/known_answers.json)")
+_STORE = _flag(
+    "--store", metavar="URL", help="look in this folder or URL alone (default: this machine's, then release_store)"
+)
+_VERSION = _flag(
+    "version", metavar="VERSION", nargs="?", default="latest", help="e.g. 1.4.0 (default latest: the newest)"
+)
 
 GROUPS = {
     "check": "ask of a tree what CI asks of it",
@@ -59,6 +65,7 @@ GROUPS = {
     "features": "compute features point in time, and prove them so",
     "gate": "judge a model by thresholds, slices and the champion",
     "probe": "ask a running service: known rows, made-up requests, load",
+    "release": "what was built once from a commit: verify, list, show and publish it",
     "report": "report on a pull request, and judge whether a report may be posted",
     "run": "record runs in MLflow and read them back",
 }
@@ -168,6 +175,41 @@ COMMANDS = (
         "one recorded run",
         "gitrain.cli.runs:show",
         (_flag("key", metavar="KEY", help="the start of the run's key or of its commit"), _JSON),
+    ),
+    Command(
+        ("release", "verify"),
+        "compute every digest of a release anew; judge its signature and its tag",
+        "gitrain.cli.releases:verify",
+        (_VERSION, _STORE, _JSON),
+    ),
+    Command(
+        ("release", "list"),
+        "the releases of this machine and of the release store, the newest first",
+        "gitrain.cli.releases:list_releases",
+        (_STORE, _JSON),
+    ),
+    Command(
+        ("release", "show"),
+        "one release: its record, or one of its attachments",
+        "gitrain.cli.releases:show",
+        (
+            _VERSION,
+            _flag("--attachment", metavar="NAME", help="print this attachment alone, e.g. sbom.cdx.json"),
+            _STORE,
+            _JSON,
+        ),
+    ),
+    Command(
+        ("release", "publish"),
+        "verify, sign, copy to the release store, tag and register a release; again does nothing new",
+        "gitrain.cli.releases:publish",
+        (
+            _VERSION,
+            _flag("--store", metavar="URL", help="publish to this folder or URL (default: release_store)"),
+            _flag("--no-tag", action="store_true", help="make no Git tag"),
+            _flag("--no-register", action="store_true", help="leave MLflow out"),
+            _JSON,
+        ),
     ),
     Command(
         ("rehearse",),

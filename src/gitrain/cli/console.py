@@ -6,7 +6,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["print_json", "print_text", "progress_to_stderr"]
+__all__ = ["print_bytes", "print_json", "print_text", "progress_to_stderr"]
+
+
+def print_bytes(content: bytes) -> None:
+    """Print a file on stdout as it is."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
 
 
 def print_json(payload: Any) -> None:

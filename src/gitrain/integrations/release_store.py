@@ -63,6 +63,12 @@ class ObjectReleaseStore:
             added = [self._attach(record, name, content) for name, content in sorted(attachments.items())]
             return self._commit(record) or bool(missing) or any(added)
 
+    def versions(self) -> Sequence[str]:
+        """The versions that are there, in their order."""
+        files = self.objects.list(_RECORDS)
+        found = [Version.parse(name.removesuffix(_RECORD)) for name in files if name.endswith(_RECORD)]
+        return [str(version) for version in sorted(version for version in found if version is not None)]
+
     def find(self, version: str) -> ReleaseRecord | None:
         """The record of a version; None if there is none."""
         if Version.parse(version) is None:
@@ -76,9 +82,7 @@ class ObjectReleaseStore:
 
     def list(self) -> Sequence[ReleaseRecord]:
         """All records in the order of their versions."""
-        names = (name.removesuffix(_RECORD) for name in self.objects.list(_RECORDS) if name.endswith(_RECORD))
-        versions = sorted(version for name in names if (version := Version.parse(name)))
-        found = (self.find(str(version)) for version in versions)
+        found = (self.find(version) for version in self.versions())
         return [record for record in found if record is not None]
 
     def unpack(self, version: str, folder: Path) -> Path:

@@ -91,7 +91,7 @@ def read_signer(path: Path, passphrase: str | None = None) -> Ed25519Signer:
             ) from error
         raise UsageError(
             f"the private key {path} cannot be read: {_first_line(error)}",
-            fix="give one in OpenSSH's format or PEM; GITRAIN_SIGNING_KEY_PASSPHRASE holds its passphrase if it has one.",
+            fix="give one in OpenSSH's format or PEM, and its passphrase, if any, in GITRAIN_SIGNING_KEY_PASSPHRASE.",
         ) from error
     if not isinstance(key, Ed25519PrivateKey):
         raise UsageError(f"the private key {path} is no Ed25519 key", fix=_MAKE)

@@ -8,7 +8,7 @@ from gitrain.release.record import ReleaseRecord
 from gitrain.release.store import ReleaseStore
 from gitrain.release.versions import Version
 
-__all__ = ["LATEST", "FoundRelease", "find_release"]
+__all__ = ["LATEST", "FoundRelease", "choose_store", "find_release"]
 
 #: Stands for the newest version.
 LATEST = "latest"
@@ -41,24 +41,37 @@ def find_release(stores: Sequence[ReleaseStore], version: str = LATEST) -> Found
         ReleaseError: no store has it, or its record was changed.
         IntegrationError: a store cannot be reached.
     """
+    store, wanted = choose_store(stores, version)
+    record = store.find(wanted)
+    if record is None:
+        raise _unknown(stores, wanted)
+    return FoundRelease(version=wanted, record=record, store=store)
+
+
+def choose_store(stores: Sequence[ReleaseStore], version: str = LATEST) -> tuple[ReleaseStore, str]:
+    """The first store that has a version, and the version, without a leading v; its record is not read.
+
+    Arguments and errors as those of `find_release`.
+    """
     if version == LATEST:
-        newest = max(
-            (record for store in stores for record in store.list()),
-            key=lambda record: Version.parse(record.version) or Version(0, 0, 0),
-            default=None,
-        )
-        if newest is None:
+        # Where two stores have it, the first one is asked.
+        found = [(parsed, store) for store in stores for each in store.versions() if (parsed := Version.parse(each))]
+        if not found:
             raise ReleaseError(f"there is no release in {_named(stores)}", fix="build one: `gitrain release build`.")
-        version = newest.version
+        newest = max(version for version, _ in found)
+        return next(store for version, store in found if version == newest), str(newest)
     wanted = Version.parse(version.removeprefix("v"))
     if wanted is None:
         raise UsageError(f"{version!r} is no version of a release", fix="give one such as 1.4.0, or `latest`.")
     for store in stores:
-        record = store.find(str(wanted))
-        if record is not None:
-            return FoundRelease(version=str(wanted), record=record, store=store)
-    raise ReleaseError(
-        f"there is no release {wanted} in {_named(stores)}",
+        if str(wanted) in store.versions():
+            return store, str(wanted)
+    raise _unknown(stores, str(wanted))
+
+
+def _unknown(stores: Sequence[ReleaseStore], version: str) -> ReleaseError:
+    return ReleaseError(
+        f"there is no release {version} in {_named(stores)}",
         fix="`gitrain release list` names those that there are; --store names another store.",
     )
 

@@ -13,7 +13,10 @@ from gitrain.errors import SettingsError
 from gitrain.release.record import ReleaseRecord
 from gitrain.verdicts import Figure, Outcome, Verdict
 
-__all__ = ["Signature", "Signer", "TrustedKey", "judge_signatures", "signature_name", "signed_text"]
+__all__ = ["SIGNATURE", "Signature", "Signer", "TrustedKey", "judge_signatures", "signature_name", "signed_text"]
+
+#: The name of the verdict about signatures.
+SIGNATURE = "release:signature"
 
 _PREFIX, _SUFFIX = "signature-", ".json"
 
@@ -135,4 +138,4 @@ def judge_signatures(record: ReleaseRecord, attachments: Mapping[str, bytes], ke
 
 
 def _verdict(outcome: Outcome, reason: str, **figures: Figure) -> Verdict:
-    return Verdict(name="release:signature", outcome=outcome, reason=reason, figures=figures)
+    return Verdict(name=SIGNATURE, outcome=outcome, reason=reason, figures=figures)

@@ -36,6 +36,13 @@ class ReleaseStore(Protocol):
             IntegrationError: the store cannot be reached or refuses.
         """
 
+    def versions(self) -> Sequence[str]:
+        """The versions that are there, in their order; their records are not read.
+
+        Raises:
+            IntegrationError: the store cannot be reached.
+        """
+
     def find(self, version: str) -> ReleaseRecord | None:
         """The record of a version; None if there is none.
 

@@ -21,7 +21,7 @@ from gitrain.integrations.process import LocalShell
 from gitrain.integrations.yaml_file import YamlFile
 from gitrain.lineage import digest_of_file, digest_of_files, digest_of_value
 from gitrain.operations.check_groups import CheckTools
-from gitrain.operations.record_run import RecordStore
+from gitrain.operations.publish_release import ReleaseRecordStore
 from gitrain.operations.stage import Stage
 from gitrain.pipeline.layout import MEMO, PARAMS, REQUIREMENTS
 from gitrain.pipeline.params import Params
@@ -143,7 +143,7 @@ def open_check_tools(directory: str, progress: Callable[[str], None], *, base: s
     )
 
 
-def open_run_store(settings: Settings, *, with_models: bool = False) -> RecordStore:
+def open_run_store(settings: Settings, *, with_models: bool = False) -> ReleaseRecordStore:
     """Where runs and models are recorded; `with_models` where a model is to be registered."""
     # MLflow takes more than a second to import, and only these commands need it.
     from gitrain.integrations.mlflow import MlflowRunStore

@@ -1,5 +1,9 @@
 """Releases: which stores there are, and a release as a folder."""
 
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -8,10 +12,20 @@ from gitrain.integrations.release_store import ObjectReleaseStore
 from gitrain.operations.fetch_release import FetchedRelease, fetch_release
 from gitrain.operations.find_release import LATEST
 from gitrain.pipeline.layout import RELEASES
+from gitrain.release.signature import Signer, TrustedKey
 from gitrain.release.store import ReleaseStore
 from gitrain.settings import Settings, load_settings
 
-__all__ = ["fetch", "open_local_releases", "open_release", "open_release_store", "open_release_stores"]
+__all__ = [
+    "fetch",
+    "open_local_releases",
+    "open_release",
+    "open_release_keys",
+    "open_release_store",
+    "open_release_stores",
+    "open_signer",
+    "scratch",
+]
 
 _UNPACKED = ".gitrain/unpacked"
 
@@ -62,6 +76,41 @@ def fetch(directory: str, version: str = LATEST, store: str | None = None) -> Fe
     """
     settings = load_settings(Path(directory))
     return fetch_release(open_release_stores(settings, store), settings.root / _UNPACKED, version)
+
+
+def open_release_keys(settings: Settings) -> list[TrustedKey]:
+    """The public keys whose signatures count.
+
+    Raises:
+        UsageError: a file that `release_keys` names is missing, or holds no Ed25519 key.
+    """
+    if not settings.repository.release_keys:
+        return []
+    # cryptography is an extra: who has no keys needs none of it.
+    from gitrain.integrations.signatures import read_trusted_key
+
+    return [read_trusted_key(settings.root / name, name) for name in settings.repository.release_keys]
+
+
+def open_signer() -> Signer | None:
+    """The private key that GITRAIN_SIGNING_KEY names, a file; None if the variable is not set.
+
+    Raises:
+        UsageError: the file is missing, holds no Ed25519 key, or GITRAIN_SIGNING_KEY_PASSPHRASE is wrong.
+    """
+    path = os.environ.get("GITRAIN_SIGNING_KEY")
+    if not path:
+        return None
+    from gitrain.integrations.signatures import read_signer
+
+    return read_signer(Path(path), os.environ.get("GITRAIN_SIGNING_KEY_PASSPHRASE") or None)
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """An empty folder that goes on leaving."""
+    with tempfile.TemporaryDirectory(prefix="gitrain-release-") as folder:
+        yield Path(folder)
 
 
 def _store(root: Path, place: str) -> ObjectReleaseStore:
