@@ -109,6 +109,18 @@ COMMANDS = (
         (_JSON,),
     ),
     Command(
+        ("predict",),
+        "predict the rows of a file; what is done survives a kill, and the next run goes on from there",
+        "gitrain.cli.predict:predict",
+        (
+            _flag("--input", metavar="FILE", required=True, help="a .parquet, .csv or .jsonl file, or its URL"),
+            _flag("--output", metavar="FILE", required=True, help="the .parquet file to write"),
+            _flag("--release", metavar="VERSION", help="predict with this release, or `latest` (default: this tree)"),
+            _flag("--store", metavar="URL", help="the online store (default: GITRAIN_ONLINE_STORE, else this tree's)"),
+            _JSON,
+        ),
+    ),
+    Command(
         ("gate", "check"),
         "judge the model in this tree; exit 0 only if every gate passed",
         "gitrain.cli.gates:check",
