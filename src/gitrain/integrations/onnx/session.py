@@ -16,6 +16,8 @@ from gitrain.training.estimators import FeatureColumns
 __all__ = ["OnnxModel"]
 
 _ERRORS_ONLY = 3
+# Of so few Python is quicker than NumPy.
+_FEW = 32
 # A string of a request that is the one which stands for null must not become null: it is a category nobody knows.
 _SPECIAL = {None: NULL, NULL: NULL + NULL}
 
@@ -80,12 +82,13 @@ class OnnxModel:
         feeds: dict[str, NDArray[Any]] = {}
         if NUMBERS in self._inputs:
             joined = np.concatenate([columns[name] for name in self._numeric], dtype=np.float64)
-            feeds[NUMBERS] = np.ascontiguousarray(joined.reshape(len(self._numeric), rows).T)
+            feeds[NUMBERS] = np.ascontiguousarray(joined.reshape(-1, rows).T)
         if CATEGORIES in self._inputs:
-            texts = np.empty((rows, len(self._categorical)), dtype=object)
-            for number, name in enumerate(self._categorical):
-                texts[:, number] = [_SPECIAL.get(value, value) for value in columns[name]]
-            feeds[CATEGORIES] = texts
+            # As lists: element by element NumPy takes three times as long.
+            texts = [_SPECIAL.get(value, value) for name in self._categorical for value in columns[name].tolist()]
+            flat = np.empty(len(texts), dtype=object)
+            flat[:] = texts
+            feeds[CATEGORIES] = np.ascontiguousarray(flat.reshape(-1, rows).T)
         try:
             scores: NDArray[np.float64] = self._session.run([SCORE], feeds)[0]
         except Exception as error:  # its own exceptions, and UnicodeEncodeError of a string that is no text
@@ -93,8 +96,7 @@ class OnnxModel:
                 f"{self._name} cannot score {rows} rows: {' '.join(str(error).split())[:300]}",
                 fix="look at these rows; restore the model with `dvc pull` if it is every row.",
             ) from error
-        # NaN is in no order with anything, so it is not within the bounds.
-        if not (scores.min() >= 0 and scores.max() <= 1):
+        if not _are_probabilities(scores):
             first = int(np.flatnonzero(~((scores >= 0) & (scores <= 1)))[0])
             raise ModelError(
                 f"{self._name} gives {scores[first]:.6g} as the probability of row {first}",
@@ -124,3 +126,10 @@ class OnnxModel:
                     fix="fill the gap, or train an estimator that takes missing values.",
                 )
         return int(lengths.pop())
+
+
+def _are_probabilities(scores: NDArray[np.float64]) -> bool:
+    """Whether all are from 0 to 1; NaN is in no order with anything, so it is not."""
+    if scores.size <= _FEW:
+        return all(0 <= value <= 1 for value in scores.tolist())
+    return bool(scores.min() >= 0 and scores.max() <= 1)
