@@ -19,7 +19,7 @@ from gitrain.pipeline.lock import Lock
 pytestmark = pytest.mark.slow
 
 PROJECT = Path(__file__).parents[1] / "projects" / "tumours"
-STAGES = ("ingest", "validate", "features", "train", "evaluate")
+STAGES = ("ingest", "validate", "features", "train", "evaluate", "export")
 
 
 def environment() -> dict[str, str]:
@@ -81,7 +81,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     clone.commit("A model that hardly learns")
     clone.configure("estimator: logistic_regression", "estimator: forest")
     # Another estimator on the same data: what comes before the training is not run again.
-    assert ran(clone.succeed("dvc", "repro")) == ["train", "evaluate"]
+    assert ran(clone.succeed("dvc", "repro")) == ["train", "evaluate", "export"]
     clone.commit("A forest")
     return clone
 
@@ -163,6 +163,7 @@ FIRST_LINES = {
     "features": "features 0001",
     "train": "labelled rows of",
     "evaluate": "evaluate: scoring",
+    "export": "export: comparing",
 }
 ATTEMPTS = 5
 

@@ -71,7 +71,7 @@ def test_a_sound_change_passes_everything_from_a_fork_as_well(forge: Forge) -> N
     assert _report(run).startswith("## ✅ tumours: PASSED")
     # The first job that needs an output makes it, and the others take it from the cache.
     ran = re.findall(r"Running stage '(\w+)'", run.log)
-    assert sorted(ran) == sorted(("ingest", "validate", "features", "train", "evaluate"))
+    assert sorted(ran) == sorted(("ingest", "validate", "features", "train", "evaluate", "export"))
     posted = forge.report(pull_requests=[], head_repository={"full_name": "someone/fork"})
     assert posted.wrote() == [("POST", f"/repos/{SLUG}/issues/1/comments", 201)]
     (comment,) = forge.comments()

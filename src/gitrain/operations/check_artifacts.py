@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from gitrain.checks.artifacts import (
     Artifact,
@@ -17,6 +18,7 @@ from gitrain.errors import GitrainError
 from gitrain.operations.examine_outputs import KNOWN, Outputs
 from gitrain.operations.stage import Stage
 from gitrain.pipeline.stages import PipelineTree, StageDefinition, StageOutput
+from gitrain.serving.model import ServedModel
 from gitrain.training.model_format import ModelFormat
 from gitrain.verdicts import Verdict
 
@@ -24,28 +26,35 @@ __all__ = ["check_artifacts", "check_outputs"]
 
 
 def check_artifacts(
-    stage: Stage, open_model_format: Callable[[], ModelFormat], pipeline: PipelineTree
+    stage: Stage,
+    open_model_format: Callable[[], ModelFormat],
+    open_served_model: Callable[[Path], ServedModel],
+    pipeline: PipelineTree,
 ) -> list[Verdict]:
     """One verdict an output of dvc.yaml, ``artifacts:PATH``, in the order of the stages.
 
     Args:
         stage: the surroundings; the outputs are read from its workspace.
         open_model_format: gives what reads models.
+        open_served_model: opens what is served below a root.
         pipeline: dvc.yaml.
 
     Raises:
         PipelineError: dvc.yaml cannot be read.
         IntegrationError: DVC is not installed.
     """
-    return check_outputs(stage, open_model_format, pipeline.stages())
+    return check_outputs(stage, open_model_format, open_served_model, pipeline.stages())
 
 
 def check_outputs(
-    stage: Stage, open_model_format: Callable[[], ModelFormat], definitions: Sequence[StageDefinition]
+    stage: Stage,
+    open_model_format: Callable[[], ModelFormat],
+    open_served_model: Callable[[Path], ServedModel],
+    definitions: Sequence[StageDefinition],
 ) -> list[Verdict]:
     """The same for stages that are known already."""
     declared = {artifact.path: artifact for artifact in stage.project.artifacts}
-    outputs = Outputs(stage=stage, open_model_format=open_model_format)
+    outputs = Outputs(stage=stage, open_model_format=open_model_format, open_served_model=open_served_model)
     verdicts = []
     for definition in definitions:
         for out in definition.outs:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
@@ -27,6 +28,7 @@ from gitrain.operations.stage import Stage
 from gitrain.pipeline.repository import ArtifactCache, Repository
 from gitrain.pipeline.scratch import Scratch
 from gitrain.pipeline.stages import PipelineTree, StageSandbox
+from gitrain.serving.model import ServedModel
 from gitrain.training.model_format import ModelFormat
 from gitrain.verdicts import Outcome, Verdict
 
@@ -40,6 +42,7 @@ class CheckTools:
     Attributes:
         stage: the surroundings.
         open_model_format: gives what reads and writes models.
+        open_served_model: opens what is served below a root.
         open_pipeline: gives dvc.yaml, hashes and storage, until the context ends.
         open_scratch: gives an empty folder, until the context ends.
         repository: the Git repository of the tree.
@@ -51,6 +54,7 @@ class CheckTools:
 
     stage: Stage
     open_model_format: Callable[[], ModelFormat]
+    open_served_model: Callable[[Path], ServedModel]
     open_pipeline: Callable[[], AbstractContextManager[PipelineTree]]
     open_scratch: Callable[[], AbstractContextManager[Scratch]]
     repository: Repository
@@ -123,7 +127,7 @@ def _data(tools: CheckTools) -> CheckRun:
 def _artifacts(tools: CheckTools) -> CheckRun:
     def run() -> Sequence[Verdict]:
         with tools.open_pipeline() as pipeline:
-            return check_artifacts(tools.stage, tools.open_model_format, pipeline)
+            return check_artifacts(tools.stage, tools.open_model_format, tools.open_served_model, pipeline)
 
     return _WholeGroup(ARTIFACT_CHECKS, run)
 
@@ -141,7 +145,14 @@ def _integration(tools: CheckTools) -> CheckRun:
         with tools.open_pipeline() as pipeline:
             definitions = pipeline.stages()
         with tools.open_scratch() as scratch:
-            return check_integration(tools.stage, tools.open_model_format(), scratch, definitions, clock=tools.clock)
+            return check_integration(
+                tools.stage,
+                tools.open_model_format(),
+                tools.open_served_model,
+                scratch,
+                definitions,
+                clock=tools.clock,
+            )
 
     return _WholeGroup(INTEGRATION_CHECKS, run)
 

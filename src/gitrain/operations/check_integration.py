@@ -4,6 +4,7 @@ import json
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import polars as pl
 import yaml
@@ -28,6 +29,7 @@ from gitrain.pipeline.layout import FEATURES, PARAMS, RAW, VALIDATED, partition
 from gitrain.pipeline.params import Params
 from gitrain.pipeline.scratch import Scratch
 from gitrain.pipeline.stages import StageDefinition
+from gitrain.serving.model import ServedModel
 from gitrain.training.model_format import ModelFormat
 from gitrain.verdicts import Figure, Outcome, Verdict
 
@@ -73,6 +75,7 @@ class SampleSize:
 def check_integration(
     stage: Stage,
     model_format: ModelFormat,
+    open_served_model: Callable[[Path], ServedModel],
     scratch: Scratch,
     definitions: Sequence[StageDefinition],
     *,
@@ -89,6 +92,7 @@ def check_integration(
     Args:
         stage: a tree whose pipeline has been run.
         model_format: reads the model.
+        open_served_model: opens what is served below a root.
         scratch: an empty folder.
         definitions: the stages of dvc.yaml.
         clock: seconds that only grow.
@@ -114,7 +118,7 @@ def check_integration(
         ordered,
         figures=sample,
         columns=_columns(stage),
-        examine=lambda: check_outputs(_sampled(stage, scratch, size), lambda: model_format, ordered),
+        examine=lambda: check_outputs(_sampled(stage, scratch, size), lambda: model_format, open_served_model, ordered),
         progress=stage.progress,
         clock=clock,
     )

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
+import numpy as np
 import polars as pl
 
 from gitrain.checks.artifacts import (
@@ -22,12 +23,14 @@ from gitrain.documents import parse_json
 from gitrain.evaluation.document import Evaluation
 from gitrain.evaluation.predictions import BATCH, DECISION_TIME, LABEL, SCORE, slice_column
 from gitrain.evaluation.scoring import score
+from gitrain.online.columns import columns_of
 from gitrain.operations.stage import Stage
 from gitrain.pipeline.layout import (
     CALIBRATION,
     EVALUATION,
     FEATURES,
     HOLDOUT_PREDICTIONS,
+    KNOWN_ANSWERS,
     METRICS,
     MODEL,
     MODEL_MANIFEST,
@@ -35,12 +38,16 @@ from gitrain.pipeline.layout import (
     QUARANTINE,
     RAW,
     ROC,
+    SERVED,
+    SERVING_MANIFEST,
     TRAINING_CURVE,
     VALIDATED,
     VALIDATION_MARKDOWN,
     VALIDATION_REPORT,
     partition,
 )
+from gitrain.serving.manifest import KnownAnswers, ServingManifest
+from gitrain.serving.model import ServedModel
 from gitrain.training.estimators import FeatureColumns
 from gitrain.training.manifest import ModelManifest
 from gitrain.training.matrix import feature_matrix
@@ -69,10 +76,12 @@ class Outputs:
     Attributes:
         stage: the surroundings.
         open_model_format: gives what reads models; called for the model alone.
+        open_served_model: opens what is served below a root; called for what is served alone.
     """
 
     stage: Stage
     open_model_format: Callable[[], ModelFormat]
+    open_served_model: Callable[[Path], ServedModel]
 
     def raw(self) -> Examined:
         """One table a batch, with the columns and types of its contract; what rows hold is validation's to judge."""
@@ -216,6 +225,62 @@ class Outputs:
                 found.problems.append(f"{MODEL_MANIFEST} has {_short(has)} as {what}, and the tree {_short(wanted)}")
         return found
 
+    def served(self) -> Examined:
+        """The one file that the manifest names, which scores real rows as the predictions have them."""
+        workspace, manifest = self.stage.workspace, self._serving_manifest()
+        found = self._nothing_else(SERVED, Examined(), {manifest.path})
+        model = self.open_served_model(workspace.root)
+        rows = workspace.read_table(partition(FEATURES, None, self.stage.holdout[0]))
+        rows = rows.filter(pl.col(self.stage.project.target.name).is_not_null()).head(_SCORED_ROWS)
+        judged = workspace.read_table(HOLDOUT_PREDICTIONS, [SCORE])[SCORE].head(rows.height).to_numpy()
+        apart = np.abs(model.score(columns_of(rows, model.columns)) - judged)
+        if apart.size and not apart.max() <= manifest.parity.tolerance:
+            found.problems.append(f"{manifest.path} gives a score {apart.max():.3g} from that of {HOLDOUT_PREDICTIONS}")
+        found.figures["rows_scored"] = int(apart.size)
+        return found
+
+    def serving_manifest(self) -> Examined:
+        """About the model and the parameters of this tree."""
+        manifest, params = self._serving_manifest(), self.stage.params.serving
+        found = Examined(figures={"rows_compared": manifest.parity.holdout_rows + manifest.parity.adversarial_rows})
+        for what, has, wanted in (
+            ("model_digest", manifest.model_digest, self.stage.workspace.digest(MODEL)),
+            ("threshold", manifest.threshold, params.threshold),
+            ("tolerance", manifest.parity.tolerance, params.tolerance),
+            ("path", manifest.path, f"{SERVED}/model.{manifest.format}"),
+        ):
+            if has != wanted:
+                found.problems.append(f"{SERVING_MANIFEST} has {has} as {what}, and the tree {wanted}")
+        largest = manifest.parity.largest_difference
+        if manifest.format == "onnx" and (largest is None or largest > params.tolerance):
+            found.problems.append(f"{SERVING_MANIFEST} serves ONNX, {largest} apart from the model that was judged")
+        return found
+
+    def known_answers(self) -> Examined:
+        """Rows with the inputs of a request, the model's features, and the answers of what is served."""
+        workspace = self.stage.workspace
+        known = parse_json(KnownAnswers, workspace.read_text(KNOWN_ANSWERS), source=KNOWN_ANSWERS)
+        found = Examined(figures={"rows": len(known.rows)})
+        model = self.open_served_model(workspace.root)
+        inputs, names = set(self.stage.project.features.entity.known_in_advance), set(model.columns.names)
+        for number, row in enumerate(known.rows):
+            for what, has, wanted in (("inputs", set(row.inputs), inputs), ("features", set(row.features), names)):
+                if has != wanted:
+                    problem = f"row {number} of {KNOWN_ANSWERS} has other {what}: {_short(sorted(has ^ wanted))}"
+                    return Examined(problems=[problem], figures=found.figures)
+        kinds = {name: pl.String if name in model.columns.categorical else pl.Float64 for name in model.columns.names}
+        rows = pl.DataFrame([dict(row.features) for row in known.rows], schema=kinds)
+        apart = np.abs(model.score(columns_of(rows, model.columns)) - np.array([row.score for row in known.rows]))
+        if not apart.max() <= known.tolerance:
+            found.problems.append(
+                f"row {int(apart.argmax())} of {KNOWN_ANSWERS} is {apart.max():.3g} from what is served"
+            )
+        return found
+
+    def _serving_manifest(self) -> ServingManifest:
+        text = self.stage.workspace.read_text(SERVING_MANIFEST)
+        return parse_json(ServingManifest, text, source=SERVING_MANIFEST)
+
     def validation_report(self) -> Examined:
         """Every table and batch, and all of them passed."""
         report = ValidationReport.from_json(self.stage.workspace.read_text(VALIDATION_REPORT), source=VALIDATION_REPORT)
@@ -301,6 +366,9 @@ KNOWN: Mapping[str, tuple[Callable[[Outputs], Examined], int]] = {
     MODEL: (Outputs.model, 500 * 2**20),
     # What Git keeps is kept for good.
     MODEL_MANIFEST: (Outputs.manifest, 2**20),
+    SERVED: (Outputs.served, 500 * 2**20),
+    SERVING_MANIFEST: (Outputs.serving_manifest, 2**20),
+    KNOWN_ANSWERS: (Outputs.known_answers, 5 * 2**20),
     VALIDATION_REPORT: (Outputs.validation_report, 5 * 2**20),
     VALIDATION_MARKDOWN: (Outputs.validation_markdown, 5 * 2**20),
     EVALUATION: (Outputs.evaluation, 5 * 2**20),

@@ -30,6 +30,7 @@ from gitrain.pipeline.stages import PipelineTree
 from gitrain.project import Project, load_project
 from gitrain.settings import Settings, load_settings
 from gitrain.training.model_format import ModelFormat
+from gitrain.wiring.models import open_served_model
 
 __all__ = [
     "Surroundings",
@@ -133,6 +134,7 @@ def open_check_tools(directory: str, progress: Callable[[str], None], *, base: s
     return CheckTools(
         stage=stage,
         open_model_format=lambda: open_model_format(root),
+        open_served_model=open_served_model,
         open_pipeline=pipeline,
         open_scratch=open_scratch,
         repository=open_git(root),

@@ -22,7 +22,7 @@ def patients_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
     )
     (root / ".gitignore").write_text(
-        "/.gitrain/\n/data/raw\n/data/validated\n/data/quarantine\n/data/features\n/data/predictions\n/models/*.skops\n"
+        "/.gitrain/\n/data/raw\n/data/validated\n/data/quarantine\n/data/features\n/data/predictions\n/models/*.skops\n/models/serving\n"
     )
     run_command(root, "git", "init", "-q", "-b", "main")
     run_command(root, "dvc", "init", "-q")

@@ -9,9 +9,11 @@ from tests.projects.tumours.tumours import PROJECT
 
 from gitrain.documents import parse_yaml
 from gitrain.integrations.files import LocalMemo, LocalWorkspace
+from gitrain.integrations.onnx.converter import OnnxConverter
 from gitrain.integrations.skops import SkopsFormat
 from gitrain.operations.build_features import build_features
 from gitrain.operations.evaluate import evaluate
+from gitrain.operations.export_model import export_model
 from gitrain.operations.ingest import ingest
 from gitrain.operations.stage import Stage
 from gitrain.operations.train import train
@@ -53,6 +55,7 @@ def run_stages(root: Path, *, through: str | None = None) -> None:
     build_features(stage)
     train(stage, SkopsFormat())
     evaluate(stage, SkopsFormat())
+    export_model(stage, SkopsFormat(), OnnxConverter())
 
 
 def take_in(root: Path, message: str = "The source has changed") -> None:

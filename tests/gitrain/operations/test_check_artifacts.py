@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,15 +22,16 @@ from gitrain.integrations.skops import SkopsFormat
 from gitrain.operations.check_artifacts import check_artifacts
 from gitrain.operations.stage import Stage
 from gitrain.verdicts import Outcome, Verdict
+from gitrain.wiring.models import open_served_model
 
 StageOf = Callable[..., Stage]
 FEATURES = "data/features/0005.parquet"
-OUTPUTS = 15
+OUTPUTS = 18
 
 
 def check(root: Path, stage: Stage) -> dict[str, Verdict]:
     with open_dvc_tree(root) as tree:
-        return {verdict.name: verdict for verdict in check_artifacts(stage, SkopsFormat, tree)}
+        return {verdict.name: verdict for verdict in check_artifacts(stage, SkopsFormat, open_served_model, tree)}
 
 
 def red(verdicts: dict[str, Verdict]) -> set[str]:
@@ -75,6 +77,24 @@ def report_of_a_failed_batch(root: Path) -> None:
     (root / "reports/validation.json").write_text(json.dumps(content))
 
 
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def another_answer(path: Path) -> None:
+    content = json.loads(path.read_text())
+    content["rows"][3]["score"] = 0.5
+    path.write_text(json.dumps(content))
+
+
+def without_an_input(path: Path) -> None:
+    content = json.loads(path.read_text())
+    del content["rows"][0]["inputs"]["radius"]
+    path.write_text(json.dumps(content))
+
+
 def drop_rows(root: Path) -> None:
     rewrite(root / FEATURES, lambda rows: rows.head(60))
 
@@ -105,7 +125,7 @@ DEFECTS: list[tuple[str, set[str], str, Callable[[Path], Any]]] = [
     ),
     (
         "a wrong schema: a feature is missing",
-        {"data/features", "models/model.skops"},
+        {"data/features", "models/model.skops", "models/serving"},
         "has no column 'area'",
         lambda root: rewrite(root / FEATURES, lambda rows: rows.drop("area")),
     ),
@@ -115,7 +135,7 @@ DEFECTS: list[tuple[str, set[str], str, Callable[[Path], Any]]] = [
         "which nobody expects",
         lambda root: rewrite(root / FEATURES, lambda rows: rows.with_columns(extra=1)),
     ),
-    ("NaN in features", {"data/features"}, "1 values that are NaN or infinite", nan_in_features),
+    ("NaN in features", {"data/features", "models/serving"}, "1 values that are NaN or infinite", nan_in_features),
     (
         "a truncated parquet file",
         {"data/features"},
@@ -125,7 +145,7 @@ DEFECTS: list[tuple[str, set[str], str, Callable[[Path], Any]]] = [
     ("rows lost between two stages", {"data/features", "data/predictions"}, "has 60 rows", drop_rows),
     (
         "a prediction that is no probability",
-        {"data/predictions", "reports/evaluation.json"},
+        {"data/predictions", "reports/evaluation.json", "models/serving"},
         "score",
         lambda root: rewrite(
             root / "data/predictions/holdout.parquet", lambda rows: rows.with_columns(score=pl.lit(1.5))
@@ -133,7 +153,7 @@ DEFECTS: list[tuple[str, set[str], str, Callable[[Path], Any]]] = [
     ),
     (
         "a truncated model",
-        {"models/model.skops", "reports/evaluation.json"},
+        {"models/model.skops", "models/serving.json", "reports/evaluation.json"},
         "another model",
         lambda root: truncate(root / "models/model.skops"),
     ),
@@ -148,6 +168,42 @@ DEFECTS: list[tuple[str, set[str], str, Callable[[Path], Any]]] = [
         {"models/model.json", "models/model.skops"},
         "unknown key",
         lambda root: replace(root / "models/model.json", '"converged"', '"converge"'),
+    ),
+    (
+        "one bit of what is served",
+        {"models/serving", "models/known_answers.json"},
+        "has the digest",
+        lambda root: flip(root / "models/serving/model.onnx"),
+    ),
+    (
+        "a second file beside what is served",
+        {"models/serving"},
+        "model.skops belongs to",
+        lambda root: shutil.copy(root / "models/model.skops", root / "models/serving"),
+    ),
+    (
+        "another threshold than in params.yaml",
+        {"models/serving.json"},
+        "0.4 as threshold",
+        lambda root: replace(root / "models/serving.json", '"threshold": 0.5', '"threshold": 0.4'),
+    ),
+    (
+        "a served model that is not equal",
+        {"models/serving.json"},
+        "0.1 apart",
+        lambda root: replace(root / "models/serving.json", "1e-12", "0.1"),
+    ),
+    (
+        "another answer than what is served gives",
+        {"models/known_answers.json"},
+        "from what is served",
+        lambda root: another_answer(root / "models/known_answers.json"),
+    ),
+    (
+        "known answers without an input",
+        {"models/known_answers.json"},
+        "row 0 of models/known_answers.json has other inputs: radius",
+        lambda root: without_an_input(root / "models/known_answers.json"),
     ),
     ("metrics of another run", {"reports/metrics.json"}, "differ", metrics_of_another_run),
     (

@@ -48,6 +48,7 @@ from gitrain.pipeline.stages import StageDefinition, StageOutput
 from gitrain.project import Project, Target
 from gitrain.training.estimators import logistic_regression
 from gitrain.verdicts import Outcome, Verdict
+from gitrain.wiring.models import open_served_model
 
 
 def definition(name: str, cmd: str | list[str], deps: tuple[str, ...], *outs: str) -> StageDefinition:
@@ -91,7 +92,7 @@ def verdicts(scratch: Scratch, *stages: StageDefinition) -> dict[str, Verdict]:
         stages,
         figures={},
         columns=[("data/table", "dest")],
-        examine=lambda: check_outputs(declaring(scratch), SkopsFormat, stages),
+        examine=lambda: check_outputs(declaring(scratch), SkopsFormat, open_served_model, stages),
         progress=lambda line: None,
         clock=lambda: float(next(clock)),
     )
