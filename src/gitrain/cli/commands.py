@@ -65,7 +65,7 @@ GROUPS = {
     "features": "compute features point in time, and prove them so",
     "gate": "judge a model by thresholds, slices and the champion",
     "probe": "ask a running service: known rows, made-up requests, load",
-    "release": "what was built once from a commit: verify, list, show and publish it",
+    "release": "what is built once from a commit: build, verify, list, show and publish it",
     "report": "report on a pull request, and judge whether a report may be posted",
     "run": "record runs in MLflow and read them back",
 }
@@ -187,6 +187,19 @@ COMMANDS = (
         "one recorded run",
         "gitrain.cli.runs:show",
         (_flag("key", metavar="KEY", help="the start of the run's key or of its commit"), _JSON),
+    ),
+    Command(
+        ("release", "build"),
+        "judge the commit that is checked out, pack it, and keep it as a release; nothing is trained",
+        "gitrain.cli.bundles:build",
+        (
+            _flag("--base", metavar="REF", help="the commit whose model is the champion (default: the last release's)"),
+            _flag(
+                "--bump", choices=("patch", "minor", "major"), help="what to count up (default: by what has changed)"
+            ),
+            _flag("--store", metavar="URL", help="keep it in this folder or URL (default: this machine's store)"),
+            _JSON,
+        ),
     ),
     Command(
         ("release", "verify"),

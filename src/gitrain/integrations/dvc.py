@@ -125,6 +125,7 @@ class DvcPipeline:
         *,
         progress: Callable[[str], None],
         pull: bool = False,
+        allow_missing: bool = True,
         force: bool = False,
         environment: Mapping[str, str] | None = None,
     ) -> None:
@@ -134,13 +135,18 @@ class DvcPipeline:
             targets: stages to bring up to date, with those before them; all if empty.
             progress: takes each line that DVC and the stages print, as it comes.
             pull: fetch what unchanged stages need from the remote instead of running them.
+            allow_missing: with `pull`, leave unchanged stages alone whose outputs nobody has; else they are run.
             force: run the stages even if nothing has changed.
             environment: variables to set for DVC and the stages.
 
         Raises:
             PipelineError: a stage failed; the message holds the last lines that were printed.
         """
-        flags = [*(["--pull", "--allow-missing"] if pull else []), *(["--force"] if force else [])]
+        flags = [
+            *(["--pull"] if pull else []),
+            *(["--allow-missing"] if pull and allow_missing else []),
+            *(["--force"] if force else []),
+        ]
         last: collections.deque[str] = collections.deque(maxlen=_SHOWN_LINES)
         with self._started("repro", *flags, "--", *targets, environment=environment) as process:
             for line in process.stdout or ():

@@ -63,7 +63,8 @@ class GitTree:
     def _entries(self, commit: str) -> dict[str, tuple[str, str]]:
         """Path to mode and object of the commit's regular files."""
         prefix = self._git("rev-parse", "--show-prefix").removesuffix(b"\n")
-        listing = self._git("ls-tree", "-r", "-z", "--full-tree", "--end-of-options", commit, "--", os.fsdecode(prefix))
+        inside = (os.fsdecode(prefix),) if prefix else ()
+        listing = self._git("ls-tree", "-r", "-z", "--full-tree", "--end-of-options", commit, *inside)
         found = {}
         for entry in listing.split(b"\0"):
             meta, _, name = entry.partition(b"\t")
@@ -74,12 +75,10 @@ class GitTree:
         return found
 
     def _git(self, *arguments: str, text: bytes = b"") -> bytes:
-        # An empty path of `ls-tree` stands for the whole tree and is not accepted as one.
-        line = [argument for argument in arguments if argument] if arguments[0] == "ls-tree" else list(arguments)
         environment = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
         try:
             done = subprocess.run(
-                ["git", "-c", "core.fsmonitor=false", *line],
+                ["git", "-c", "core.fsmonitor=false", *arguments],
                 cwd=self.root,
                 env=environment | {"LC_ALL": "C"},
                 input=text,

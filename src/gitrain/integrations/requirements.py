@@ -4,9 +4,9 @@ import functools
 import importlib.metadata
 import itertools
 import sys
+import tomllib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from packaging.markers import InvalidMarker, Marker
 from packaging.requirements import InvalidRequirement, Requirement
@@ -84,6 +84,18 @@ class InstalledPackages:
         # What is installed from a tree lists none of its modules.
         return found or ({normalised(module)} if self.version(module) is not None else set())
 
+    def from_source(self, name: str, pyproject: str, *, without: Collection[str]) -> "InstalledPackages":
+        """The same packages, of which one comes from source: what it needs stands in the pyproject.toml there."""
+        table = tomllib.loads(pyproject).get("project", {})
+        if normalised(str(table.get("name", ""))) == name:
+            needed = [*table.get("dependencies", ())]
+            for extra, requirements in table.get("optional-dependencies", {}).items():
+                needed += [_with_extra(each, extra) for each in requirements]
+        else:
+            needed = list(self._requires(name))
+        kept = tuple(each for each in needed if self.read(each).name not in without)
+        return InstalledPackages(declared=(*(each for each in self.declared if each[0] != name), (name, kept)))
+
     def _requires(self, name: str) -> Sequence[str]:
         for declared, requirements in self.declared:
             if declared == name:
@@ -92,6 +104,13 @@ class InstalledPackages:
             return importlib.metadata.requires(name) or ()
         except importlib.metadata.PackageNotFoundError:
             return ()
+
+
+def _with_extra(requirement: str, extra: str) -> str:
+    """The requirement of an extra as metadata has it."""
+    found, _, marker = requirement.partition(";")
+    own = f"({marker.strip()}) and " if marker.strip() else ""
+    return f"{found.strip()}; {own}extra == '{extra}'"
 
 
 def _need(requirement: Requirement, *, here: bool) -> Need:
@@ -118,9 +137,7 @@ def _holds_text(text: str, extras: frozenset[str]) -> tuple[bool, bool]:
     asked = ("", *(extras | {each.replace("-", "_") for each in extras}))
     here = any(marker.evaluate({"extra": extra}) for extra in asked)
     return here or any(
-        marker.evaluate(cast(dict[str, str], environment | {"extra": extra}))
-        for environment in _environments()
-        for extra in asked
+        marker.evaluate(environment | {"extra": extra}) for environment in _environments() for extra in asked
     ), here
 
 

@@ -121,6 +121,18 @@ class Installed(Protocol):
     def providers(self, module: str) -> Collection[str]:
         """The normalised names of the packages that a top-level module comes from; empty for the standard library."""
 
+    def from_source(self, name: str, pyproject: str, *, without: Collection[str]) -> "Installed":
+        """The same packages, of which one comes from source: what it needs stands in the pyproject.toml there.
+
+        Args:
+            name: of that package, normalised. Where the pyproject.toml is another's, its metadata says what it needs.
+            pyproject: the text of the file.
+            without: names of packages that it shall not need.
+
+        Raises:
+            SettingsError: what it needs is written in a way that nobody can read.
+        """
+
 
 @dataclass(frozen=True, kw_only=True)
 class Closure:
@@ -128,10 +140,12 @@ class Closure:
 
     Attributes:
         names: of packages that are in requirements.lock, on whatever system they are needed.
+        direct: those of them that the service, or a package whose source is in the bundle, needs itself.
         problems: sentences: needed here and not locked, locked without a hash, installed in another version.
     """
 
     names: frozenset[str]
+    direct: frozenset[str]
     problems: tuple[str, ...]
 
 
@@ -152,9 +166,12 @@ def close_over(
     locked = _by_name(entries)
     reached: dict[str, set[str]] = {}
     problems: dict[str, str] = {}
+    direct: set[str] = set()
     left = [(need, "the service") for need in roots]
     while left:
         need, who = left.pop(0)
+        if who == "the service" or who in packed:
+            direct.add(need.name)
         if need.name not in locked and need.name not in packed:
             if need.here:
                 problems.setdefault(need.name, f"{need.name} is not in {REQUIREMENTS}, and {who} needs it")
@@ -168,9 +185,8 @@ def close_over(
         problem = _against_installed(name, locked[name], installed)
         if problem is not None:
             problems[name] = problem
-    return Closure(
-        names=frozenset(set(reached) - set(packed)), problems=tuple(problems[name] for name in sorted(problems))
-    )
+    names = frozenset(set(reached) - set(packed))
+    return Closure(names=names, direct=names & direct, problems=tuple(problems[name] for name in sorted(problems)))
 
 
 def _against_installed(name: str, entries: Sequence[LockedRequirement], installed: Installed) -> str | None:
