@@ -105,7 +105,8 @@ def choose_form(
     except ModelError as error:
         # What should be said of a row that the judged model refuses, nobody knows.
         comparison = not_compared(
-            f"the judged model refuses a row that its contract allows: {error.what}",
+            # Its words may come from a set, in another order each time.
+            f"the judged model refuses rows that its contract allows ({type(error.__cause__ or error).__name__})",
             holdout=holdout,
             adversarial=JudgedRows(kind="made-up row", matrix=made_up.head(0), scores=np.zeros(0)),
             tolerance=tolerance,

@@ -6,6 +6,7 @@ Equal estimators give equal bytes: names are counted, nothing of the process or 
 """
 
 import copy
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
@@ -27,12 +28,15 @@ __all__ = ["Precision", "convert"]
 Precision = Literal["double", "single"]
 
 _NAME = "gitrain"
+# Before names of our own, until all are counted: columns may be named anything.
+_OURS = "gitrain:"
 _ML = "ai.onnx.ml"
 # Fixed, so that another version of a library does not change what an estimator becomes. skl2onnx knows no newer ones.
 _OPSET, _ML_OPSET = 21, 3
 # `exact` writes TreeEnsemble, which came with it; TreeEnsembleClassifier, which skl2onnx writes, went with it.
 _EXACT_ML_OPSET = 5
 _IR_VERSION = 10
+_ADDRESS = re.compile(r"0x[0-9a-f]+|\d{9,}")
 
 
 def convert(
@@ -130,14 +134,16 @@ def _between_matrices(graph: onnx.GraphProto, columns: FeatureColumns) -> onnx.G
     probabilities = graph.output[1]
     if probabilities.type.tensor_type.shape.dim[-1].dim_value != 2:
         raise ValueError("its second output is no pair of probabilities")
-    before: list[onnx.NodeProto] = []
+    if any(attribute.HasField("g") or attribute.graphs for node in graph.node for attribute in node.attribute):
+        raise ValueError("it holds graphs inside of its graph")
+    inputs = dict(zip(columns.names, graph.input, strict=True))
     constants = {constant.name: constant for constant in graph.initializer}
-    inputs = {value.name: value for value in graph.input}
+    before: list[onnx.NodeProto] = []
     whole: dict[tuple[str, ...], str] = {}
     given = []
     for matrix, names, kind in (
-        (NUMBERS, columns.numeric, TensorProto.DOUBLE),
-        (CATEGORIES, columns.categorical, TensorProto.STRING),
+        (_OURS + NUMBERS, columns.numeric, TensorProto.DOUBLE),
+        (_OURS + CATEGORIES, columns.categorical, TensorProto.STRING),
     ):
         if not names:
             continue
@@ -145,23 +151,25 @@ def _between_matrices(graph: onnx.GraphProto, columns: FeatureColumns) -> onnx.G
         value = matrix
         wanted = inputs[names[0]].type.tensor_type.elem_type
         if wanted != kind:
-            value = f"{matrix}_narrowed"
+            value = f"{matrix}:narrow"
             before.append(helper.make_node("Cast", [matrix], [value], to=wanted))
-        whole[names] = value
-        before.append(helper.make_node("Split", [value], list(names), axis=1, num_outputs=len(names)))
+        parts = tuple(inputs[name].name for name in names)
+        whole[parts] = value
+        before.append(helper.make_node("Split", [value], list(parts), axis=1, num_outputs=len(parts)))
+    score, place = _OURS + SCORE, f"{_OURS}place"
+    constants[place] = helper.make_tensor(place, TensorProto.INT64, [], [1])
     after = [
-        helper.make_node("Gather", [probabilities.name, "of_true"], ["of_true_narrow"], axis=1),
-        helper.make_node("Cast", ["of_true_narrow"], [SCORE], to=TensorProto.DOUBLE),
+        helper.make_node("Gather", [probabilities.name, place], [f"{score}:narrow"], axis=1),
+        helper.make_node("Cast", [f"{score}:narrow"], [score], to=TensorProto.DOUBLE),
     ]
-    constants["of_true"] = helper.make_tensor("of_true", TensorProto.INT64, [], [1])
-    nodes = _needed([*before, *(_joined(node, whole) for node in graph.node), *after])
+    nodes = _needed([*before, *(_joined(node, whole) for node in graph.node), *after], score)
     used = {name for node in nodes for name in node.input}
     return _counted(
         helper.make_graph(
             nodes,
             _NAME,
             [value for value in given if value.name in used],
-            [helper.make_tensor_value_info(SCORE, TensorProto.DOUBLE, [None])],
+            [helper.make_tensor_value_info(score, TensorProto.DOUBLE, [None])],
             [constant for name, constant in constants.items() if name in used],
         )
     )
@@ -175,10 +183,10 @@ def _joined(node: onnx.NodeProto, whole: Mapping[tuple[str, ...], str]) -> onnx.
     return helper.make_node("Identity", [value], list(node.output))
 
 
-def _needed(nodes: list[onnx.NodeProto]) -> list[onnx.NodeProto]:
-    """The nodes that the score depends on; skl2onnx gives them in an order that can be run."""
+def _needed(nodes: list[onnx.NodeProto], output: str) -> list[onnx.NodeProto]:
+    """The nodes that the output depends on; skl2onnx gives them in an order that can be run."""
     kept: list[onnx.NodeProto] = []
-    wanted = {SCORE}
+    wanted = {output}
     for node in reversed(nodes):
         if wanted & set(node.output):
             kept.append(node)
@@ -188,7 +196,9 @@ def _needed(nodes: list[onnx.NodeProto]) -> list[onnx.NodeProto]:
 
 def _counted(graph: onnx.GraphProto) -> onnx.GraphProto:
     """The graph with names that are counted; skl2onnx has memory addresses in some."""
-    names = {value.name: value.name for value in (*graph.input, *graph.output)}
+    names: dict[str, str] = {}
+    for value in (*graph.input, *graph.output):
+        names[value.name] = value.name = value.name.removeprefix(_OURS)
     for constant in graph.initializer:
         names[constant.name] = constant.name = f"c{len(names)}"
     for number, node in enumerate(graph.node):
@@ -204,4 +214,6 @@ def _counted(graph: onnx.GraphProto) -> onnx.GraphProto:
 
 
 def _one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    """What a converter said, without memory addresses: it becomes a reason in a file that has to be the same again."""
+    said = _ADDRESS.sub("...", " ".join(str(error).split()))
+    return f"{type(error).__name__}: {said[:300]}"

@@ -2,8 +2,8 @@
 
 skl2onnx writes thresholds, medians and codes as 32-bit floats even where the input has 64 bits, and some of what it
 writes then does not load. These converters take its place for the steps that are ready-made in
-`gitrain.training.estimators` and for forests. What they do not know they refuse (`NotImplementedError`), so that the
-caller tries skl2onnx's own.
+`gitrain.training.estimators` and for trees, forests and boosting. What they do not know they refuse
+(`NotImplementedError`), so that the caller tries skl2onnx's own.
 
 scikit-learn itself is the source of what each step computes; ONNX's operators are those of
 https://onnx.ai/onnx/operators/ (`TreeEnsemble` since ai.onnx.ml 5).
@@ -16,13 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 from skl2onnx.common.data_types import DoubleTensorType, Int64TensorType, StringTensorType
-from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
-
-from gitrain.integrations.onnx.notes import NULL
+from sklearn.tree import DecisionTreeClassifier
 
 __all__ = ["CONVERTERS", "SHAPES"]
 
@@ -110,19 +114,18 @@ def _ordinal_encoder(scope: Any, operator: Any, container: Any) -> None:
     step = operator.raw_operator
     _refuse(step.handle_unknown != "use_encoded_value", "an encoder that raises for an unknown category")
     _refuse(getattr(step, "_infrequent_enabled", False), "infrequent categories")
+    # Of strings None alone is missing, and scikit-learn gives it a code like any other category.
+    _refuse(step._missing_indices, "categories that are NaN")
     nodes = _Nodes(scope, operator, container)
     found = []
     for column, categories in zip(_category_columns(nodes, operator), step.categories_, strict=True):
-        codes = [
-            step.encoded_missing_value if category == NULL else float(code) for code, category in enumerate(categories)
-        ]
-        # Whole numbers below 2**24 and NaN: exact as 32-bit floats.
+        # Whole numbers below 2**24, and NaN: exact as 32-bit floats.
         found.append(
             nodes.add(
                 "LabelEncoder",
                 [column],
                 keys_strings=[str(category).encode() for category in categories],
-                values_floats=[float(code) for code in codes],
+                values_floats=[float(code) for code in range(len(categories))],
                 default_float=float(step.unknown_value),
             )
         )
@@ -226,6 +229,7 @@ class _Ensemble:
         leaf_number = self._leaf_count + np.cumsum(is_leaf) - 1
         node_number = self._nodes + np.cumsum(~is_leaf) - 1
         self._roots.append(self._nodes)
+        parts: tuple[NDArray[Any], ...]
         if is_leaf[0]:
             # ONNX has no tree of one leaf: a split whose sides are the same leaf.
             only = np.array([leaf_number[0]])
@@ -289,30 +293,55 @@ def _hist_gradient_boosting(scope: Any, operator: Any, container: Any) -> None:
     graph.finish_probability(graph.add("Sigmoid", [raw]))
 
 
+def _add_scikit_tree(ensemble: _Ensemble, tree: Any, value: NDArray[np.float64]) -> None:
+    """A tree of `sklearn.tree`; `value` has what each node adds, if it is a leaf."""
+    left = np.asarray(tree.children_left, dtype=np.int64)
+    ensemble.add_tree(
+        is_leaf=left == -1,
+        feature=np.asarray(tree.feature, dtype=np.int64),
+        threshold=np.asarray(tree.threshold, dtype=np.float64),
+        left=left,
+        right=np.asarray(tree.children_right, dtype=np.int64),
+        missing_left=np.asarray(tree.missing_go_to_left) != 0,
+        value=value,
+    )
+
+
+def _sum_of_scikit_trees(nodes: _Nodes, operator: Any, ensemble: _Ensemble) -> str:
+    # scikit-learn's trees see 32-bit floats, and compare these with thresholds of 64 bits.
+    narrowed = nodes.add("Cast", [_matrix(nodes, operator)], to=TensorProto.FLOAT)
+    return nodes.add("TreeEnsemble", [nodes.double(narrowed)], **ensemble.attributes())
+
+
 def _forest(scope: Any, operator: Any, container: Any) -> None:
+    """A forest, or one tree."""
     step = operator.raw_operator
     _refuse(step.n_outputs_ != 1, "several targets")
     _check_binary(step)
+    trees = [estimator.tree_ for estimator in getattr(step, "estimators_", [step])]
     ensemble = _Ensemble()
-    for estimator in step.estimators_:
-        tree = estimator.tree_
+    for tree in trees:
         counts = np.asarray(tree.value[:, 0, :], dtype=np.float64)
-        left = np.asarray(tree.children_left, dtype=np.int64)
-        ensemble.add_tree(
-            is_leaf=left == -1,
-            feature=np.asarray(tree.feature, dtype=np.int64),
-            threshold=np.asarray(tree.threshold, dtype=np.float64),
-            left=left,
-            right=np.asarray(tree.children_right, dtype=np.int64),
-            missing_left=np.asarray(tree.missing_go_to_left) != 0,
-            value=counts[:, 1] / counts.sum(axis=1),
-        )
+        _add_scikit_tree(ensemble, tree, counts[:, 1] / counts.sum(axis=1))
     nodes = _Nodes(scope, operator, container)
-    # scikit-learn's trees see 32-bit floats, and compare these with thresholds of 64 bits.
-    narrowed = nodes.add("Cast", [_matrix(nodes, operator)], to=TensorProto.FLOAT)
-    total = nodes.add("TreeEnsemble", [nodes.double(narrowed)], **ensemble.attributes())
-    mean = nodes.add("Div", [total, nodes.constant(float(len(step.estimators_)))])
-    nodes.finish_probability(mean)
+    total = _sum_of_scikit_trees(nodes, operator, ensemble)
+    nodes.finish_probability(nodes.add("Div", [total, nodes.constant(float(len(trees)))]))
+
+
+def _gradient_boosting(scope: Any, operator: Any, container: Any) -> None:
+    step = operator.raw_operator
+    _check_binary(step)
+    _refuse(step.loss != "log_loss" or step.init not in (None, "zero"), "another loss, or a start of its own")
+    ensemble = _Ensemble()
+    for estimator in step.estimators_[:, 0]:
+        tree = estimator.tree_
+        _add_scikit_tree(ensemble, tree, step.learning_rate * np.asarray(tree.value[:, 0, 0], dtype=np.float64))
+    # Before the first tree every row has the same score.
+    start = step._raw_predict_init(np.zeros((1, step.n_features_in_), dtype=np.float32))
+    nodes = _Nodes(scope, operator, container)
+    total = _sum_of_scikit_trees(nodes, operator, ensemble)
+    raw = nodes.add("Add", [total, nodes.constant(np.reshape(start, (1, 1)))])
+    nodes.finish_probability(nodes.add("Sigmoid", [raw]))
 
 
 def _same_width(operator: Any) -> None:
@@ -330,31 +359,28 @@ def _class_and_probabilities(operator: Any) -> None:
     operator.outputs[1].type = DoubleTensorType([None, 2])
 
 
-#: By class, skl2onnx's `custom_conversion_functions`.
-CONVERTERS: dict[type, Callable[[Any, Any, Any], None]] = {
+_STEPS: dict[type, Callable[[Any, Any, Any], None]] = {
     OrdinalEncoder: _ordinal_encoder,
     OneHotEncoder: _one_hot_encoder,
     SimpleImputer: _simple_imputer,
     StandardScaler: _standard_scaler,
+}
+_CLASSIFIERS: dict[type, Callable[[Any, Any, Any], None]] = {
     LogisticRegression: _logistic_regression,
     MLPClassifier: _mlp,
     HistGradientBoostingClassifier: _hist_gradient_boosting,
     RandomForestClassifier: _forest,
     ExtraTreesClassifier: _forest,
+    DecisionTreeClassifier: _forest,
+    GradientBoostingClassifier: _gradient_boosting,
 }
+
+#: By class, skl2onnx's `custom_conversion_functions`.
+CONVERTERS: dict[type, Callable[[Any, Any, Any], None]] = {**_STEPS, **_CLASSIFIERS}
 
 #: By class, skl2onnx's `custom_shape_calculators`.
 SHAPES: dict[type, Callable[[Any], None]] = {
-    **dict.fromkeys((OrdinalEncoder, SimpleImputer, StandardScaler), _same_width),
+    **dict.fromkeys(_STEPS, _same_width),
     OneHotEncoder: _one_hot_width,
-    **dict.fromkeys(
-        (
-            LogisticRegression,
-            MLPClassifier,
-            HistGradientBoostingClassifier,
-            RandomForestClassifier,
-            ExtraTreesClassifier,
-        ),
-        _class_and_probabilities,
-    ),
+    **dict.fromkeys(_CLASSIFIERS, _class_and_probabilities),
 }
