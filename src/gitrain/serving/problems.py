@@ -39,10 +39,10 @@ class Rejection:
     problems: tuple[Problem, ...]
 
 
-def refused(status: Literal[400, 413, 422], *problems: Problem) -> Rejection:
-    """A rejection that tells the first problems, and how many more there are."""
+def refused(status: Literal[400, 413, 422], *problems: Problem, more: int = 0) -> Rejection:
+    """A rejection that tells the first problems, and how many there are besides, `more` of which are not given."""
     told = problems[:MOST_TOLD]
-    rest = len(problems) - len(told)
+    rest = len(problems) - len(told) + more
     if rest:
         told = (*told, Problem(field="", reason=f"{rest} more {'problem' if rest == 1 else 'problems'}"))
     return Rejection(status=status, problems=told)

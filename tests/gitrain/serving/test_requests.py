@@ -1,4 +1,5 @@
 import json
+import time
 from datetime import UTC, date, datetime
 
 import jsonschema
@@ -442,6 +443,33 @@ def test_a_row_with_damage_is_rows_or_a_rejection(change, place, damage):
 def test_hostile_bodies_are_refused(content):
     judged(content)
     assert isinstance(SCHEMA.parse(content), Rejection)
+
+
+@pytest.mark.parametrize("place", ["things", "a", "row", "value", "key"])
+@pytest.mark.parametrize("item", ["[]", "{}", "[{}]", "1", '""', '{"a":{}}'])
+def test_half_a_megabyte_of_anything_is_refused_in_less_than_a_second(place, item):
+    many = ",".join([item] * (500_000 // (len(item) + 1)))
+    content = {
+        "things": f'{{"things": [{many}]}}',
+        "a": f'{{"things": [{{}}], "a": [{many}]}}',
+        "row": f'{{"things": [[{many}]]}}',
+        "value": f'{{"things": [{{"note": [{many}]}}]}}',
+        "key": '{"things": [{%s}]}' % ",".join(f'"{number}": {item}' for number in range(490_000 // (len(item) + 9))),
+    }[place].encode()
+    begun = time.process_time()
+    found = SCHEMA.parse(content)
+    spent = time.process_time() - begun
+
+    assert refused(found).problems
+    # It takes a tenth of it; pydantic alone would take up to two seconds, and a service answers nobody meanwhile.
+    assert spent < 1.0
+
+
+def test_brackets_in_texts_are_none():
+    note = "[{" * 2000
+    (row,) = SCHEMA.parse(body(TRIP | {"note": note}))
+
+    assert row["note"] == note
 
 
 def test_an_accepted_null_character_stays_one():
