@@ -55,6 +55,9 @@ _KNOWN = _flag("--known", metavar="FILE", help="rows with known answers (default
 _STORE = _flag(
     "--store", metavar="URL", help="look in this folder or URL alone (default: this machine's, then release_store)"
 )
+_ONLINE = _flag(
+    "--store", metavar="URL", help="the online store (default: GITRAIN_ONLINE_STORE, else .gitrain/online.sqlite)"
+)
 _VERSION = _flag(
     "version", metavar="VERSION", nargs="?", default="latest", help="e.g. 1.4.0 (default latest: the newest)"
 )
@@ -62,7 +65,7 @@ _VERSION = _flag(
 GROUPS = {
     "check": "ask of a tree what CI asks of it",
     "data": "ingest batches and judge them by their contracts",
-    "features": "compute features point in time, and prove them so",
+    "features": "compute features point in time, prove them so, and fill the online store",
     "gate": "judge a model by thresholds, slices and the champion",
     "probe": "ask a running service: known rows, made-up requests, load",
     "release": "what is built once from a commit: build, verify, list, show and publish it",
@@ -97,6 +100,17 @@ COMMANDS = (
         (
             _flag("--rows", type=int, default=400, metavar="N", help="rows to recompute by brute force (default 400)"),
             _flag("--seed", type=int, default=0, help="of the sample and of the scrambling (default 0)"),
+            _JSON,
+        ),
+    ),
+    Command(
+        ("features", "materialize"),
+        "fill the online store with the histories that services look back on",
+        "gitrain.cli.features:materialize",
+        (
+            _ONLINE,
+            _flag("--since", metavar="BATCH", help="the first batch to hold (default: what the holdout looks back on)"),
+            _flag("--through", metavar="BATCH", help="the last batch to hold (default: data.through)"),
             _JSON,
         ),
     ),
@@ -144,6 +158,13 @@ COMMANDS = (
         _KNOWN,
         _flag("--release", metavar="VERSION", help="what GET /release has to say (default: the environment's)"),
         _flag("--ready-seconds", type=float, metavar="S", help="how long to wait for readiness (default 30)"),
+    ),
+    _probe(
+        "contract",
+        "send made-up and hostile requests: no 5xx, answers as described, bad input refused",
+        _flag("--requests", type=int, metavar="N", help="about so many (default: the environment's, else 500)"),
+        _flag("--seed", type=int, default=0, help="of the made-up requests (default 0)"),
+        _KNOWN,
     ),
     _probe(
         "load",

@@ -1,16 +1,20 @@
-"""`gitrain features build | verify`."""
+"""`gitrain features build | verify | materialize`."""
 
 import argparse
+from datetime import UTC, datetime
 
 from gitrain.cli.console import print_json, print_text, progress_to_stderr
 from gitrain.cli.durations import timed
 from gitrain.operations.build_features import build_features
+from gitrain.operations.materialize_features import materialize_features
 from gitrain.operations.verify_features import verify_features
+from gitrain.reports.online_markdown import render_materialization
 from gitrain.reports.verdicts_markdown import render_verdicts
 from gitrain.verdicts import worst
 from gitrain.wiring import open_stage
+from gitrain.wiring.online import open_online_store
 
-__all__ = ["build", "verify"]
+__all__ = ["build", "materialize", "verify"]
 
 
 def build(arguments: argparse.Namespace) -> int:
@@ -31,3 +35,20 @@ def verify(arguments: argparse.Namespace) -> int:
     else:
         print_text(render_verdicts("Features, point in time", verdicts))
     return outcome.exit_code
+
+
+def materialize(arguments: argparse.Namespace) -> int:
+    """Fill the online store with the histories that services look back on."""
+    stage = open_stage(arguments.directory, progress_to_stderr())
+    store = open_online_store(arguments.store, stage.workspace.root)
+    try:
+        done = materialize_features(
+            stage, store, since=arguments.since, through=arguments.through, clock=lambda: datetime.now(UTC)
+        )
+    finally:
+        store.close()
+    if arguments.json:
+        print_json(done.to_json())
+    else:
+        print_text(render_materialization(done))
+    return 0

@@ -1,0 +1,190 @@
+"""What a look-up takes from the rows themselves: row features, the moment of the decision, the keys of groups."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from gitrain.errors import FeatureError
+from gitrain.features.definitions import FeatureSet, RowFeature
+from gitrain.features.engine import decision_times
+from gitrain.features.history import TIME, as_key, utc
+from gitrain.online.tracks import Track, key_text, kind_of
+from gitrain.training.estimators import FeatureColumns
+from gitrain.training.matrix import feature_matrix
+
+__all__ = ["KnownRows", "RowReader"]
+
+_DECISION = "\0decision"
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownRows:
+    """Rows, read.
+
+    Attributes:
+        features: by row feature its values; numbers as Python has them, None for null.
+        decisions: microseconds since 1970, UTC; empty where nothing reads a history.
+        keys: by column the key's values as text, None for null.
+        kinds: by column the kind of its values.
+    """
+
+    features: Mapping[str, Sequence[Any]]
+    decisions: Sequence[int]
+    keys: Mapping[str, Sequence[str | None]]
+    kinds: Mapping[str, str]
+
+
+class RowReader:
+    """Reads rows by as few calls of Polars as can be: each costs as much as reading a dozen groups from the store.
+
+    Args:
+        features: the definitions.
+        tracks: what the keys are for.
+    """
+
+    def __init__(self, features: FeatureSet, tracks: Sequence[Track]) -> None:
+        self._features = features
+        self._row_features = tuple(each for each in features.features if isinstance(each, RowFeature))
+        self._columns = tuple(dict.fromkeys(column for track in tracks for column, _ in track.by))
+        self._decides = bool(tracks)
+        # For one schema after the other: rows of a service have one.
+        self._compiled: tuple[tuple[list[str], list[pl.DataType]], _Compiled] | None = None
+
+    def read(self, rows: pl.DataFrame) -> KnownRows:
+        """Read rows.
+
+        Raises:
+            FeatureError: a missing column, a row without a decision time, or an expression that cannot be computed.
+        """
+        schema = (rows.columns, rows.dtypes)
+        known = self._compiled
+        if known is None or known[0] != schema:
+            known = schema, self._compile(rows)
+            self._compiled = known
+        compiled = known[1]
+        columns = {name: rows.get_column(name).to_list() for name in compiled.plain}
+        found: dict[str, Sequence[Any]] = {name: columns[column] for name, column in compiled.taken.items()}
+        found |= self._computed(compiled, rows)
+        decisions = found.pop(_DECISION, ())
+        if None in decisions:
+            # Raises, and names the row.
+            decision_times(self._features.entity, rows)
+        keys = {name: text(rows, columns) for name, text in compiled.keys.items()}
+        return KnownRows(features=found, decisions=decisions, keys=keys, kinds=compiled.kinds)
+
+    def _compile(self, rows: pl.DataFrame) -> "_Compiled":
+        entity = self._features.entity
+        missing = [name for name in entity.known_in_advance if name not in rows.columns]
+        if missing:
+            raise FeatureError(
+                f"the rows of table {entity.table!r} lack the column {missing[0]!r}",
+                fix="give all of known_in_advance.",
+            )
+        none = rows.clear().select(entity.known_in_advance)
+        taken: dict[str, str] = {}
+        expressions: list[pl.Expr] = []
+        for feature in self._row_features:
+            dtype = _type_of(none, feature.name, feature.expression, self._features.categorical)
+            categorical = feature.name in self._features.categorical
+            if feature.expression.meta.is_column() and _is_plain(dtype, categorical=categorical):
+                taken[feature.name] = feature.expression.meta.output_name()
+            else:
+                kind = pl.String() if categorical else pl.Float64()
+                expression = feature.expression if dtype == kind else feature.expression.cast(kind)
+                expressions.append(expression.alias(feature.name))
+        if self._decides and entity.decision_time is not None:
+            utc(none.with_columns(entity.decision_time.alias("decision_time"))["decision_time"], "decision_time")
+            expressions.append(entity.decision_time.cast(TIME).to_physical().alias(_DECISION))
+        keys: dict[str, Callable[[pl.DataFrame, dict[str, list[Any]]], Sequence[str | None]]] = {}
+        kinds = {}
+        for name in self._columns:
+            dtype = as_key(none[name], name).dtype
+            kinds[name] = kind_of(dtype)
+            keys[name] = _key_reader(name, none.schema[name], dtype)
+        plain = {*taken.values(), *(name for name in self._columns if _reads_plain(none.schema[name]))}
+        # Several expressions go to a pool of threads, whose waking takes longer than they do; one struct does not. The
+        # column beside them gives constants their length.
+        struct = [pl.struct(*expressions, pl.col(entity.known_in_advance[0]).alias("\0"))] if expressions else []
+        return _Compiled(struct, tuple(plain), taken, keys, kinds)
+
+    def _computed(self, compiled: "_Compiled", rows: pl.DataFrame) -> dict[str, Sequence[Any]]:
+        if not compiled.struct:
+            return {}
+        try:
+            frame = rows.select(compiled.struct).to_series().struct.unnest()
+        except pl.exceptions.PolarsError as error:
+            self._name_culprit(rows)
+            raise FeatureError(
+                f"the features of {rows.height} rows cannot be computed: {' '.join(str(error).split())}",
+                fix="correct the expressions of the row features.",
+            ) from error
+        *names, _ = frame.columns
+        if rows.height == 1:
+            return {name: (value,) for name, value in zip(names, frame.row(0), strict=False)}
+        return {name: frame.get_column(name).to_list() for name in names}
+
+    def _name_culprit(self, rows: pl.DataFrame) -> None:
+        for feature in self._row_features:
+            _evaluated(rows, feature.name, feature.expression)
+        if self._decides:
+            decision_times(self._features.entity, rows)
+
+
+@dataclass(frozen=True)
+class _Compiled:
+    """How rows of one schema are read.
+
+    Attributes:
+        struct: one expression that computes what is not there yet, or none.
+        plain: the columns whose values are used as they are.
+        taken: row feature to the column that it is.
+        keys: by column, gives the keys' texts.
+        kinds: by column, the kind of its keys.
+    """
+
+    struct: list[pl.Expr]
+    plain: tuple[str, ...]
+    taken: dict[str, str]
+    keys: dict[str, Callable[[pl.DataFrame, dict[str, list[Any]]], Sequence[str | None]]]
+    kinds: dict[str, str]
+
+
+def _evaluated(rows: pl.DataFrame, name: str, expression: pl.Expr) -> pl.Series:
+    try:
+        return rows.with_columns(expression.alias(name))[name]
+    except pl.exceptions.PolarsError as error:
+        raise FeatureError(
+            f"{name!r} cannot be computed: {' '.join(str(error).split())}", fix="correct its expression."
+        ) from error
+
+
+def _type_of(none: pl.DataFrame, name: str, expression: pl.Expr, categorical: Sequence[str]) -> pl.DataType:
+    values = _evaluated(none, name, expression)
+    text = (name,) if name in categorical else ()
+    # Raises for a type that no model takes.
+    feature_matrix(pl.DataFrame([values.alias(name)]), FeatureColumns(names=(name,), categorical=text))
+    return values.dtype
+
+
+def _is_plain(dtype: pl.DataType, *, categorical: bool) -> bool:
+    """Whether Python's value of it is the feature's."""
+    if categorical:
+        return dtype == pl.String
+    return dtype.is_integer() or dtype.is_float() or dtype == pl.Boolean
+
+
+def _reads_plain(dtype: pl.DataType) -> bool:
+    return dtype == pl.String or dtype.is_integer()
+
+
+def _key_reader(
+    name: str, given: pl.DataType, dtype: pl.DataType
+) -> Callable[[pl.DataFrame, dict[str, list[Any]]], Sequence[str | None]]:
+    if given == pl.String:
+        return lambda rows, columns: columns[name]
+    if given.is_integer():
+        return lambda rows, columns: [None if value is None else str(value) for value in columns[name]]
+    expression = key_text(dtype, pl.col(name))
+    return lambda rows, columns: rows.select(expression).to_series().to_list()

@@ -1,0 +1,244 @@
+"""Look-ups in an online store: to the last bit what `compute_features` gives for the same rows and histories."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import polars as pl
+
+from gitrain.errors import FeatureError, IntegrationError
+from gitrain.features.definitions import FeatureSet
+from gitrain.online.coverage import NOTHING
+from gitrain.online.known_rows import KnownRows, RowReader
+from gitrain.online.lookup import FoundFeatures
+from gitrain.online.many_rows import ManyRows
+from gitrain.online.readers import NewestReader, WindowReader, columns_from
+from gitrain.online.revision import read_state
+from gitrain.online.state import StoreState, moment
+from gitrain.online.store import OnlineStore, Point
+from gitrain.online.tracks import definitions_digest, place_of, read_histories, tracks_of
+
+__all__ = ["StoredLookup"]
+
+#: From so many rows on it is quicker to compute all at once from the histories than to look each up.
+MANY_ROWS = 400
+_ATTEMPTS = 5
+
+
+@dataclass(frozen=True)
+class _Held:
+    """What a version of the store holds of a history that features read.
+
+    Attributes:
+        name: of the history.
+        held_from: from when on all its rows are held; `NOTHING` if it is not held.
+        newest: when its newest row became known.
+        patience: how long before a decision that may be, microseconds; None for as long as you like.
+    """
+
+    name: str
+    held_from: int
+    newest: int | None
+    patience: int | None
+
+    def behind(self, decision: int) -> bool:
+        """Whether the history has fallen behind a decision."""
+        return self.newest is None or (self.patience is not None and decision - self.newest > self.patience)
+
+
+@dataclass(frozen=True)
+class _Version:
+    """A version of the store, and how its records are read."""
+
+    version: str | None
+    state: StoreState | None
+    held: tuple[_Held, ...]
+    readers: tuple[WindowReader | NewestReader, ...]
+    newest: dict[str, datetime | None]
+
+
+class StoredLookup:
+    """A `FeatureLookup` over an online store.
+
+    What cannot be known is never zero: if a history is not held, or a window begins before what is held of it, the
+    features are NaN (or None), and the history is among the row's `stale` ones.
+
+    Args:
+        features: the definitions.
+        store: where the histories are; None for a project without histories.
+        many_rows: calls with at least so many rows are computed at once.
+    """
+
+    def __init__(self, features: FeatureSet, store: OnlineStore | None, *, many_rows: int = MANY_ROWS) -> None:
+        self._features = features
+        self._tracks = tracks_of(features)
+        # Without histories nothing is asked of a store.
+        self._store = store if self._tracks else None
+        self._many_rows = many_rows
+        self._histories = read_histories(features)
+        if self._tracks and store is None:
+            raise FeatureError("the features read histories, and there is no store", fix="name an online store.")
+        self._definitions = definitions_digest(features)
+        self._reader = RowReader(features, self._tracks)
+        self._many = None if self._store is None else ManyRows(features, self._store)
+        self._known = self._version_of(None, None)
+
+    def look_up(self, rows: pl.DataFrame) -> FoundFeatures:
+        """The features of rows, as they were known at each row's decision."""
+        if self._store is None:
+            read = self._reader.read(rows)
+            columns = columns_from(self._features, read.features, rows.height)
+            return FoundFeatures(columns=columns, stale=((),) * rows.height, newest={})
+        if self._many is not None and rows.height >= self._many_rows:
+            found = self._all_at_once(self._store, self._many, rows)
+            if found is not None:
+                return found
+        return self._one_by_one(self._store, rows.height, self._reader.read(rows))
+
+    def newest(self) -> dict[str, datetime | None]:
+        """By history, when its newest row became known; None where nothing is held.
+
+        Raises:
+            IntegrationError: the store cannot be reached, or was made with other definitions.
+        """
+        return dict(self._current().newest) if self._store is not None else {}
+
+    def close(self) -> None:
+        """Let go of the store's connections."""
+        if self._store is not None:
+            self._store.close()
+
+    def _one_by_one(self, store: OnlineStore, height: int, read: KnownRows) -> FoundFeatures:
+        points = self._points(height, read)
+        for _ in range(_ATTEMPTS):
+            found = store.find(points)
+            known = self._known if self._known.version == found.version else self._current()
+            if known.version != found.version:
+                # Somebody changed it in between; what was found belongs to the version before.
+                continue
+            self._check_kinds(known, read)
+            values: dict[str, Sequence[Any]] = dict(read.features)
+            stale: list[set[str]] | None = None
+            place = 0
+            for reader in known.readers:
+                stop = place + reader.width * height
+                uncovered = reader.read(values, read.decisions, found.blocks[place:stop])
+                place = stop
+                for row in uncovered:
+                    stale = stale or [set() for _ in range(height)]
+                    stale[row].add(reader.history)
+            return FoundFeatures(
+                columns=columns_from(self._features, values, height),
+                stale=_stale(known.held, read.decisions, stale),
+                newest=known.newest,
+            )
+        raise _restless(store)
+
+    def _points(self, height: int, read: KnownRows) -> list[Point]:
+        """For each track and row the moments that it is asked for: of groups that do not exist as well."""
+        points: list[Point] = []
+        for reader in self._known.readers:
+            track = reader.track
+            number, offsets = track.number, reader.offsets
+            columns = [read.keys[column] for column, _ in track.by]
+            for row in range(height):
+                keys = [column[row] for column in columns]
+                decision = read.decisions[row]
+                # A null equals nothing, so it is in no group: no place has this name.
+                place = "" if None in keys else place_of(number, keys)  # type: ignore[arg-type]
+                for offset in offsets:
+                    points.append((place, decision - offset))
+        return points
+
+    def _all_at_once(self, store: OnlineStore, many: ManyRows, rows: pl.DataFrame) -> FoundFeatures | None:
+        """None if the store is empty: then there is nothing to compute from."""
+        for _ in range(_ATTEMPTS):
+            known = self._current()
+            if known.state is None:
+                return None
+            held = {each.name: each.held_from for each in known.held}
+            computed = many.compute(rows, known.state, held)
+            if computed is None:
+                continue
+            stale = None
+            if computed.uncovered:
+                stale = [set[str]() for _ in range(rows.height)]
+                for name, places in computed.uncovered.items():
+                    for row in places:
+                        stale[row].add(name)
+            return FoundFeatures(
+                columns=computed.columns, stale=_stale(known.held, computed.decisions, stale), newest=known.newest
+            )
+        raise _restless(store)
+
+    def _current(self) -> _Version:
+        """The store's newest version, read again if it is another one than before."""
+        assert self._store is not None  # noqa: S101
+        stored = self._store.state()
+        known = self._known
+        if (None if stored is None else stored.version) != known.version:
+            state = None if stored is None else read_state(stored, address=self._store.address)
+            known = self._version_of(None if stored is None else stored.version, state)
+            self._known = known
+        return known
+
+    def _version_of(self, version: str | None, state: StoreState | None) -> _Version:
+        if state is not None and self._store is not None and state.definitions != self._definitions:
+            raise IntegrationError(
+                f"the online store {self._store.address} was made with other feature definitions than these",
+                fix="run `gitrain features materialize` with these definitions, or name another store: each set of "
+                "definitions has its own.",
+            )
+        stored = {} if state is None else state.histories
+        held = tuple(
+            _Held(
+                name=each.name,
+                held_from=stored[each.name].held_from if each.name in stored else NOTHING,
+                newest=stored[each.name].newest if each.name in stored else None,
+                patience=None if each.stale_after is None else each.stale_after // timedelta(microseconds=1),
+            )
+            for each in self._histories
+        )
+        starts = {each.name: each.held_from for each in held}
+        readers = tuple(
+            WindowReader(track, stored[track.history].real if track.history in stored else (), starts[track.history])
+            if track.kind == "windows"
+            else NewestReader(track, starts[track.history])
+            for track in self._tracks
+        )
+        newest = {each.name: None if each.newest is None else moment(each.newest) for each in held}
+        return _Version(version, state, held, readers, newest)
+
+    def _check_kinds(self, known: _Version, read: KnownRows) -> None:
+        """Keys of different types are equal to nothing: as in training that is an error, not an empty group."""
+        if known.state is None:
+            return
+        for track in self._tracks:
+            kinds = known.state.histories[track.history].keys
+            for column, other in track.by:
+                if read.kinds[column] != kinds[other]:
+                    raise FeatureError(
+                        f"the entity's {column!r} is of type {read.kinds[column]}, {other!r} of history "
+                        f"{track.history!r} is of type {kinds[other]}",
+                        fix="give both columns one type.",
+                    )
+
+
+def _stale(
+    held: Sequence[_Held], decisions: Sequence[int], uncovered: Sequence[set[str]] | None
+) -> tuple[tuple[str, ...], ...]:
+    found = []
+    for row, decision in enumerate(decisions):
+        names = [each.name for each in held if each.behind(decision)]
+        if uncovered is not None and uncovered[row]:
+            names = [*{*names, *uncovered[row]}]
+        found.append(tuple(sorted(names)) if names else ())
+    return tuple(found)
+
+
+def _restless(store: OnlineStore) -> IntegrationError:
+    return IntegrationError(
+        f"{store.address} was changed {_ATTEMPTS} times while features were looked up",
+        fix="try again; push rows together rather than one by one.",
+    )

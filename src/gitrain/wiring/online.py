@@ -1,0 +1,69 @@
+"""The online feature store: from its address to look-ups."""
+
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from gitrain.errors import SettingsError
+from gitrain.features.definitions import FeatureSet
+from gitrain.integrations.sqlite_features import SqliteStore
+from gitrain.online.store import OnlineStore
+from gitrain.online.stored_lookup import StoredLookup
+from gitrain.online.tracks import read_histories
+from gitrain.pipeline.layout import ONLINE_STORE
+from gitrain.settings import load_settings
+
+__all__ = ["open_lookup", "open_online_store", "store_version"]
+
+_SQLITE = "sqlite:///"
+
+
+def open_online_store(url: str | None, root: Path) -> OnlineStore:
+    """The online store at an address. Nothing is opened before it is used.
+
+    Args:
+        url: ``sqlite:///PATH`` (relative to `root`, or absolute with a fourth slash), or ``redis://HOST:PORT/DB``
+            (``rediss://`` with TLS); None for what the environment variable GITRAIN_ONLINE_STORE says, and without it
+            the file in the repository (`layout.ONLINE_STORE`).
+        root: of the repository, or of a bundle.
+
+    Raises:
+        SettingsError: an address of another kind.
+    """
+    url = url or os.environ.get("GITRAIN_ONLINE_STORE")
+    if not url:
+        return SqliteStore(root / ONLINE_STORE)
+    if url.startswith(_SQLITE) and len(url) > len(_SQLITE):
+        return SqliteStore(root / url.removeprefix(_SQLITE))
+    if urlsplit(url).scheme in ("redis", "rediss"):
+        # Only who names a Redis server needs its client.
+        from gitrain.integrations.redis import RedisStore
+
+        return RedisStore(url, project=load_settings(root).repository.project)
+    raise SettingsError(
+        f"{url.partition('@')[2] or url!r} is no address of an online store",
+        fix="write sqlite:///features.sqlite, sqlite:////absolute/features.sqlite or redis://127.0.0.1:6379/0.",
+    )
+
+
+def open_lookup(features: FeatureSet, url: str | None, root: Path) -> StoredLookup:
+    """Look-ups of these features in the online store at an address, as in `open_online_store`.
+
+    A project whose features read no history needs no store: its address is not looked at.
+    """
+    return StoredLookup(features, open_online_store(url, root) if read_histories(features) else None)
+
+
+def store_version(url: str | None, root: Path) -> str | None:
+    """What tells one content of a store from another; None for an empty one.
+
+    Raises:
+        SettingsError: as `open_online_store`.
+        IntegrationError: the store cannot be reached.
+    """
+    store = open_online_store(url, root)
+    try:
+        stored = store.state()
+    finally:
+        store.close()
+    return None if stored is None else stored.version
