@@ -11,24 +11,24 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from gitrain.documents import parse_json
-from gitrain.errors import ModelError, UsageError
+from gitrain.errors import UsageError
+from gitrain.features.definitions import FeatureSet
 from gitrain.integrations.claimed_output import claimed_output
 from gitrain.integrations.files import LocalWorkspace, replacing
 from gitrain.integrations.release_process import run_gitrain
 from gitrain.integrations.row_files import open_rows
 from gitrain.lineage import digest_of_value
 from gitrain.operations.predict_batch import BatchPredictor, batch_contract
-from gitrain.pipeline.layout import IDENTITY, ONLINE_STORE, SERVING_MANIFEST
+from gitrain.pipeline.layout import IDENTITY, ONLINE_STORE
 from gitrain.release.environment import refuse_differences
 from gitrain.release.identity import ReleaseIdentity
 from gitrain.release.requirements import parse_requirements
-from gitrain.serving.manifest import ServingManifest
 from gitrain.serving.predictor import Predictor
 from gitrain.serving.row_source import RowSource
 from gitrain.settings import load_settings
 from gitrain.wiring import Surroundings, open_repository, open_workspace
-from gitrain.wiring.models import open_served_model
-from gitrain.wiring.online import open_lookup, store_version
+from gitrain.wiring.models import open_served_model, open_serving_manifest
+from gitrain.wiring.online import open_lookup, open_online_store
 from gitrain.wiring.releases import fetch
 from gitrain.wiring.service import UNRELEASED
 
@@ -125,27 +125,40 @@ def predict_with_release(
 
 def _open_predictor(found: Surroundings, store: str) -> BatchPredictor:
     root, features = found.settings.root, found.project.features
-    if not (root / SERVING_MANIFEST).exists():
-        raise ModelError(f"there is no {SERVING_MANIFEST} in {root}", fix="run `dvc repro`, or `dvc pull`.")
-    manifest = parse_json(ServingManifest, found.workspace.read_text(SERVING_MANIFEST), source=SERVING_MANIFEST)
+    manifest = open_serving_manifest(root)
     identity = None
     if (root / IDENTITY).exists():
         identity = parse_json(ReleaseIdentity, found.workspace.read_text(IDENTITY), source=IDENTITY)
-    release = identity.version if identity is not None else UNRELEASED
     digest = digest_of_value(
         {
             "identity": identity.model_dump(mode="json") if identity is not None else None,
             "manifest": manifest.model_dump(mode="json"),
-            "store": store_version(store, root),
-            "request": found.project.name,
+            "store": _version_of(features, store, root),
         }
     )
     return BatchPredictor(
         project=found.project,
-        predictor=Predictor(open_lookup(features, store, root), open_served_model(root), features, manifest.threshold),
-        release=release,
+        predictor=Predictor(
+            open_lookup(features, store, root),
+            open_served_model(root, threads=os.cpu_count() or 1),
+            features,
+            manifest.threshold,
+        ),
+        release=identity.version if identity is not None else UNRELEASED,
         digest=digest,
     )
+
+
+def _version_of(features: FeatureSet, store: str, root: Path) -> list[object] | None:
+    """What the online store holds now; None for features that need none."""
+    if not features.histories:
+        return None
+    online = open_online_store(store, root)
+    try:
+        state = online.state()
+    finally:
+        online.close()
+    return [store, state.version if state is not None else None]
 
 
 def _store_of(root: Path, store: str | None) -> str:
