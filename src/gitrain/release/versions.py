@@ -106,8 +106,10 @@ def next_version(
 
     Args:
         project: the project's name.
-        tags: the full hash of the commit by the tag's name; tags of other forms are passed over.
-        records: of the releases that the stores have, in any order.
+        tags: the full hash of the commit by the tag's name, which goes before a record; tags of other forms are passed
+            over.
+        records: of the releases that the stores have. Of two with one version the later counts: give what is published
+            last, so that a commit whose version others have published meanwhile gets another.
         facts: of the commit that is to be released.
         bump: the part to count up, whatever has changed; passed over where the commit is released already.
         known: what else is known of versions, e.g. from the messages of their tags.

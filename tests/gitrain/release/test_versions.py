@@ -119,3 +119,14 @@ def test_records_say_what_tags_cannot(tmp_path):
     assert "not known" in decided.reason
     # A tag that is newer than what the store has counts.
     assert next_version("p", {"p@v0.5.0": "c" * 40}, [made.record], another).version == "0.6.0"
+
+
+def test_a_version_that_others_published_meanwhile_is_theirs(tmp_path):
+    mine = make_release(tmp_path / "mine", "0.3.0", project="p", commit="a" * 40).record
+    theirs = make_release(tmp_path / "theirs", "0.3.0", project="p", commit="b" * 40).record
+
+    for found in (
+        next_version("p", {}, [mine, theirs], ReleaseFacts.of(mine.identity)),
+        next_version("p", {"p@v0.3.0": "b" * 40}, [mine], ReleaseFacts.of(mine.identity)),
+    ):
+        assert (found.version, found.released) == ("0.3.1", False)
