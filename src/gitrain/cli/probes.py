@@ -10,22 +10,25 @@ from gitrain.cli.console import print_text, progress_to_stderr
 from gitrain.documents import parse
 from gitrain.environments.document import LoadLimits, LoadProbe, Probes, SmokeProbe
 from gitrain.errors import UsageError
+from gitrain.operations.probe_contract import probe_contract
 from gitrain.operations.probe_load import probe_load
 from gitrain.operations.probe_smoke import find_table, probe_smoke
 from gitrain.probes.client import service_url
 from gitrain.probes.report import ProbeKind, ProbeReport
-from gitrain.reports.verdicts_markdown import render_verdicts
+from gitrain.reports.probes_markdown import render_probe
 from gitrain.verdicts import Verdict
 from gitrain.wiring import write_report
 from gitrain.wiring.probes import (
     open_client,
     open_environment,
+    open_fuzzer,
+    open_hostile_sender,
     open_known_answers,
     open_load_generator,
     open_payloads,
 )
 
-__all__ = ["load", "smoke"]
+__all__ = ["contract", "load", "load_of", "smoke"]
 
 _OPTIONS = "the command line"
 
@@ -48,6 +51,25 @@ def smoke(arguments: argparse.Namespace) -> int:
         progress=progress_to_stderr(),
     )
     return _show("smoke", url, verdicts, arguments, seconds=clock() - start)
+
+
+def contract(arguments: argparse.Namespace) -> int:
+    """Ask for what the description says, and for what none allows."""
+    url, clock = service_url(arguments.url), time.monotonic
+    requests = _probes(arguments).contract.requests if arguments.requests is None else arguments.requests
+    if not 1 <= requests <= 1_000_000:
+        raise UsageError(f"--requests is {requests}", fix="ask for 1 to 1,000,000.")
+    start = clock()
+    verdicts = probe_contract(
+        open_client(url),
+        open_fuzzer(),
+        open_hostile_sender(),
+        open_known_answers(arguments.directory, arguments.known),
+        requests=requests,
+        seed=arguments.seed,
+        progress=progress_to_stderr(),
+    )
+    return _show("contract", url, verdicts, arguments, seconds=clock() - start)
 
 
 def load(arguments: argparse.Namespace) -> int:
@@ -105,7 +127,5 @@ def _show(
     report = ProbeReport.of(kind, url, verdicts, seconds=seconds, environment=arguments.environment)
     if arguments.out is not None:
         write_report(Path(arguments.out), report.to_json())
-    # An address may be anything that a shell let through.
-    title = f"Probe {kind} ({report.seconds:.1f} s)"
-    print_text(report.to_json() if arguments.json else render_verdicts(title, verdicts))
+    print_text(report.to_json() if arguments.json else render_probe(report))
     return report.outcome.exit_code

@@ -7,13 +7,25 @@ from gitrain.documents import parse_json
 from gitrain.environments.document import FOLDER, Environment, environment_path, parse_environment
 from gitrain.errors import UsageError
 from gitrain.integrations.http_client import HttpClient
+from gitrain.integrations.raw_http import RawHttp
+from gitrain.integrations.schemathesis import Schemathesis
 from gitrain.pipeline.layout import KNOWN_ANSWERS
 from gitrain.probes.client import LoadGenerator, ServiceClient
+from gitrain.probes.fuzzing import Fuzzer
+from gitrain.probes.hostile import HostileSender
 from gitrain.probes.payloads import Payload, payloads_of, read_payloads
 from gitrain.serving.manifest import KnownAnswers
 from gitrain.settings import find_root
 
-__all__ = ["open_client", "open_environment", "open_known_answers", "open_load_generator", "open_payloads"]
+__all__ = [
+    "open_client",
+    "open_environment",
+    "open_fuzzer",
+    "open_hostile_sender",
+    "open_known_answers",
+    "open_load_generator",
+    "open_payloads",
+]
 
 
 def open_environment(directory: str, name: str) -> Environment:
@@ -54,6 +66,16 @@ def open_payloads(directory: str, *, known: str | None, file: str | None, table:
 def open_client(url: str) -> ServiceClient:
     """Sends one request at a time."""
     return HttpClient(url=url)
+
+
+def open_fuzzer() -> Fuzzer:
+    """Makes requests up."""
+    return Schemathesis()
+
+
+def open_hostile_sender() -> HostileSender:
+    """Sends bytes as they are."""
+    return RawHttp()
 
 
 def open_load_generator() -> LoadGenerator:

@@ -1,0 +1,234 @@
+"""Schemathesis: requests made up from a service's own OpenAPI document, as a child process.
+
+It changes settings of the whole process when it is imported and leaves files where it is run: a process and a folder of
+its own keep both away. What it did is read from the events that it writes, one JSON object a line.
+"""
+
+import base64
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from gitrain.errors import IntegrationError
+from gitrain.probes.fuzzing import Finding, FindingKind, FuzzedRequest, FuzzingRun
+
+__all__ = ["Schemathesis", "read_events"]
+
+_CHECKS: Mapping[str, FindingKind] = {
+    "not_a_server_error": "server-error",
+    "status_code_conformance": "undescribed",
+    "content_type_conformance": "undescribed",
+    "response_schema_conformance": "undescribed",
+    "unsupported_method": "undescribed",
+    "negative_data_rejection": "accepted",
+}
+# 1 says that checks failed, which is what we read its events for.
+_DONE = (0, 1)
+_BETWEEN = 0.2
+_LONGEST = 300
+# What the library for HTTP calls an answer that did not come.
+_NETWORK = frozenset({"ChunkedEncodingError", "ConnectTimeout", "ConnectionError", "ReadTimeout", "RemoteDisconnected"})
+# Far more than any service takes for a request; what takes longer than all of them together has stopped.
+_START_SECONDS, _REQUEST_SECONDS = 60.0, 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schemathesis:
+    """A `Fuzzer`.
+
+    Attributes:
+        clock: seconds that only grow.
+        timeout: seconds for one request.
+    """
+
+    clock: Callable[[], float] = time.monotonic
+    timeout: float = 10.0
+
+    def run(self, url: str, *, requests: int, seed: int, progress: Callable[[str], None]) -> FuzzingRun:
+        """Send about so many requests to each operation that takes input, and compare the answers."""
+        if importlib.util.find_spec("schemathesis") is None:
+            raise IntegrationError("Schemathesis is not installed", fix="install gitrain[probes].")
+        with tempfile.TemporaryDirectory(prefix="gitrain-fuzzing-") as folder:
+            place = Path(folder)
+            events, log = place / "events.ndjson", place / "log"
+            start = self.clock()
+            code = self._child(url, requests=requests, seed=seed, place=place, progress=progress)
+            seconds = self.clock() - start
+            if code not in _DONE or not events.exists():
+                raise IntegrationError(
+                    f"Schemathesis ended with {code}: {_tail(log)}",
+                    fix="look at the service's /docs.json: it has to be an OpenAPI document.",
+                )
+            with events.open(encoding="utf-8") as lines:
+                return read_events(lines, seconds=seconds)
+
+    def _child(self, url: str, *, requests: int, seed: int, place: Path, progress: Callable[[str], None]) -> int:
+        command = [
+            *(sys.executable, "-m", "schemathesis.cli", "run", f"{url}/docs.json", "--url", url),
+            *("--phases", "coverage,fuzzing", "--checks", ",".join(_CHECKS), "--mode", "all"),
+            *("--max-examples", str(requests), "--seed", str(seed), "--continue-on-failure", "--workers", "1"),
+            *("--request-timeout", str(self.timeout), "--suppress-health-check", "all", "--warnings", "off"),
+            *("--report", "ndjson", "--report-ndjson-path", "events.ndjson", "--no-color"),
+        ]
+        # A proxy for the world outside must not be asked for this machine.
+        host = urlsplit(url).hostname or ""
+        environment = os.environ | {"NO_PROXY": host, "no_proxy": host, "PYTHONWARNINGS": "ignore"}
+        start = told = self.clock()
+        with (place / "log").open("wb") as log:
+            child = subprocess.Popen(
+                command, cwd=place, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            )
+            try:
+                while True:
+                    try:
+                        return child.wait(_BETWEEN)
+                    except subprocess.TimeoutExpired:
+                        if self.clock() - start > _START_SECONDS + requests * _REQUEST_SECONDS:
+                            raise IntegrationError(
+                                f"{url} does not answer fast enough to be asked {requests:,} requests",
+                                fix="look at its log, or ask fewer.",
+                            ) from None
+                        if self.clock() - told >= 10:
+                            told = self.clock()
+                            progress(f"contract: asking since {told - start:.0f} s")
+            finally:
+                if child.poll() is None:
+                    child.kill()
+                    child.wait()
+
+
+@dataclass
+class _Seen:
+    """What was seen so far."""
+
+    requests: int = 0
+    valid: int = 0
+    accepted: int = 0
+    with_body: int = 0
+    statuses: Counter[int] = field(default_factory=Counter)
+    operations: dict[str, None] = field(default_factory=dict)
+    findings: dict[tuple[str, FindingKind, str], Finding] = field(default_factory=dict)
+    finished: bool = False
+
+
+def read_events(lines: Iterator[str], *, seconds: float) -> FuzzingRun:
+    """What a run did, from its events.
+
+    Args:
+        lines: one event each.
+        seconds: how long it took.
+
+    Raises:
+        IntegrationError: the events are of another version of Schemathesis, or tell of an error of its own.
+    """
+    seen = _Seen()
+    for line in lines:
+        try:
+            event = json.loads(line)
+            if "ScenarioFinished" in event:
+                _scenario(event["ScenarioFinished"]["recorder"], seen)
+            elif "NonFatalError" in event and event["NonFatalError"]["value"]["type"] in _NETWORK:
+                _lost(event["NonFatalError"], seen)
+            elif "NonFatalError" in event or "FatalError" in event:
+                raise IntegrationError(
+                    f"Schemathesis could not go on: {line[:_LONGEST]}", fix="look at the service's /docs.json."
+                )
+            elif "EngineFinished" in event:
+                seen.finished = event["EngineFinished"].get("stop_reason") in {None, "completed"}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise IntegrationError(
+                f"an event of Schemathesis cannot be read ({error}): {line[:_LONGEST]}",
+                fix="use the version in requirements.lock.",
+            ) from error
+    return FuzzingRun(
+        requests=seen.requests,
+        valid=seen.valid,
+        accepted=(seen.accepted, seen.with_body),
+        statuses=seen.statuses,
+        findings=tuple(sorted(seen.findings.values(), key=lambda each: (each.kind, each.operation, each.title))),
+        operations=tuple(seen.operations),
+        seconds=seconds,
+        finished=seen.finished,
+    )
+
+
+def _scenario(recorder: Mapping[str, Any], seen: _Seen) -> None:
+    seen.operations[str(recorder["label"])] = None
+    for number, interaction in recorder["interactions"].items():
+        answer = interaction.get("response")
+        status = int(answer["status_code"]) if answer else 0
+        case = recorder["cases"][number]["value"]
+        seen.requests += 1
+        seen.statuses[status] += 1
+        if case["meta"]["generation"]["mode"] == "positive":
+            seen.valid += 1
+            if "body" in case:
+                seen.with_body += 1
+                seen.accepted += 200 <= status < 300
+        request = _request(interaction["request"])
+        for check in recorder["checks"].get(number, ()):
+            if check["status"] != "success":
+                _note(check, request, status or None, str(recorder["label"]), seen)
+        if answer is None:
+            failure = {"title": "No answer", "message": "the connection broke, or nothing arrived in time"}
+            check = {"name": "not_a_server_error", "failure_info": {"failure": failure}}
+            _note(check, request, None, str(recorder["label"]), seen)
+
+
+def _lost(event: Mapping[str, Any], seen: _Seen) -> None:
+    """An operation that was given up, since requests to it got no answer."""
+    operation = str(event["label"])
+    method, _, path = operation.partition(" ")
+    failure = {"title": "No answer", "message": str(event["value"].get("message", ""))}
+    check = {"name": "not_a_server_error", "failure_info": {"failure": failure}}
+    _note(check, FuzzedRequest(method=method, url=path), None, operation, seen)
+
+
+def _note(check: Mapping[str, Any], request: FuzzedRequest, status: int | None, operation: str, seen: _Seen) -> None:
+    failure = check["failure_info"]["failure"]
+    kind, title = _CHECKS[check["name"]], str(failure["title"])
+    known = seen.findings.get((operation, kind, title))
+    if known is not None and _size(known.request) <= _size(request):
+        smallest = known
+    else:
+        details = " ".join(str(failure.get("message", "")).split())[:_LONGEST]
+        smallest = Finding(
+            kind=kind, title=title, operation=operation, details=details, status=status, count=0, request=request
+        )
+    count = (known.count if known is not None else 0) + 1
+    seen.findings[operation, kind, title] = Finding(**{**vars(smallest), "count": count})
+
+
+def _size(request: FuzzedRequest) -> tuple[int, int]:
+    return len(request.body or b""), len(request.url)
+
+
+def _request(request: Mapping[str, Any]) -> FuzzedRequest:
+    headers = {str(name).lower(): str(values[0]) for name, values in request["headers"].items() if values}
+    body = request.get("body")
+    if isinstance(body, Mapping):
+        content: bytes | None = base64.b64decode(body["$base64"])
+    else:
+        content = body.encode() if isinstance(body, str) else None
+    kept = {"content-type"}
+    return FuzzedRequest(
+        method=str(request["method"]),
+        url=str(request["uri"]),
+        headers={name: value for name, value in headers.items() if name in kept},
+        body=content,
+    )
+
+
+def _tail(log: Path, lines: int = 12) -> str:
+    text: Sequence[str] = log.read_text(encoding="utf-8", errors="replace").split("\n") if log.exists() else ()
+    return " ".join(" ".join(text[-lines:]).split())[-_LONGEST:]
