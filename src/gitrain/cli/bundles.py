@@ -5,10 +5,12 @@ from datetime import UTC, datetime
 
 from gitrain.cli.console import print_json, print_text, progress_to_stderr
 from gitrain.operations.build_release import ReleaseBuild, build_release
+from gitrain.release.images import image_labels
 from gitrain.reports.verdicts_markdown import render_verdicts
-from gitrain.wiring.bundles import open_pack_tools, open_release_tools
+from gitrain.wiring.bundles import open_image_builder, open_pack_tools, open_release_tools
+from gitrain.wiring.releases import fetch
 
-__all__ = ["build"]
+__all__ = ["build", "containerize"]
 
 
 def build(arguments: argparse.Namespace) -> int:
@@ -37,6 +39,43 @@ def build(arguments: argparse.Namespace) -> int:
     else:
         print_text(_text(done))
     return done.outcome.exit_code
+
+
+def containerize(arguments: argparse.Namespace) -> int:
+    """Build the container image of a release."""
+    progress = progress_to_stderr()
+    builder = open_image_builder(arguments.engine)
+    release = fetch(arguments.directory, arguments.version, arguments.store)
+    identity = release.record.identity
+    image = builder.build(
+        release.folder,
+        tags=arguments.tag or [f"{identity.project}:{identity.version}"],
+        labels=image_labels(release.record),
+        base_image=arguments.base_image,
+        options=arguments.opt or [],
+        progress=progress,
+    )
+    payload = {
+        "outcome": "PASSED",
+        "version": identity.version,
+        "bundle_digest": release.record.bundle_digest,
+        "engine": image.engine,
+        "tags": list(image.tags),
+        "digest": image.digest,
+        "size": image.size,
+        "base_image": image.base_image,
+        "user": image.user,
+    }
+    if arguments.json:
+        print_json(payload)
+    else:
+        size = f"{image.size / 1e6:,.0f} MB" if image.size is not None else "of a size that the engine does not tell"
+        print_text(
+            f"{', '.join(image.tags)}: {size}, runs as {image.user}\n"
+            f"image {image.digest}, by {image.engine} on {image.base_image}\n"
+            f"release {identity.version}, bundle {release.record.bundle_digest}\n"
+        )
+    return 0
 
 
 def _text(done: ReleaseBuild) -> str:

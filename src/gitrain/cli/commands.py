@@ -223,6 +223,20 @@ COMMANDS = (
         ),
     ),
     Command(
+        ("release", "containerize"),
+        "build the container image of a release with docker, podman or buildah",
+        "gitrain.cli.bundles:containerize",
+        (
+            _VERSION,
+            _flag("--engine", choices=("docker", "podman", "buildah"), help="build with it (default: what works here)"),
+            _flag("--base-image", metavar="REF", help="build on this image (default: the one that the bundle names)"),
+            _flag("--tag", metavar="NAME", action="append", help="the image's name (default: PROJECT:VERSION)"),
+            _flag("--opt", metavar="KEY=VALUE", action="append", help="for the engine; may be given again"),
+            _STORE,
+            _JSON,
+        ),
+    ),
+    Command(
         ("release", "verify"),
         "compute every digest of a release anew; judge its signature and its tag",
         "gitrain.cli.releases:verify",

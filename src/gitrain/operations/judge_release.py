@@ -54,8 +54,8 @@ _PYPROJECT = "pyproject.toml"
 _GITRAIN = "gitrain"
 #: Where the sources of the commit are put, below the folder.
 SOURCES = ".sources"
-# What judges, and what edits files. Where ONNX is served, nothing of it is imported.
-_ONLY_FOR_SKOPS = frozenset({"ruamel-yaml", "scikit-learn", "skops"})
+# What trains and judges. Where ONNX is served, nothing of it is imported.
+_ONLY_FOR_SKOPS = frozenset({"scikit-learn", "skops"})
 _FROM_GIT = (EVALUATION, KNOWN_ANSWERS, MODEL_MANIFEST, PARAMS, _PYPROJECT, SERVING_MANIFEST)
 
 

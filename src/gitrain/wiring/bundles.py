@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 
 from gitrain.integrations.bentoml.bundle import BentoBuilder
+from gitrain.integrations.containers import BentoImages, find_engine
 from gitrain.integrations.dvc_clone import DvcClone
 from gitrain.integrations.dvc_sandbox import DvcSandbox
 from gitrain.integrations.git_tree import GitTree
@@ -16,12 +17,13 @@ from gitrain.integrations.requirements import InstalledPackages
 from gitrain.operations.build_release import PackTools
 from gitrain.operations.judge_release import ReleaseTools
 from gitrain.pipeline.stages import PipelineTree
+from gitrain.release.images import ImageBuilder
 from gitrain.release.materials import Materials
 from gitrain.settings import load_settings
 from gitrain.wiring import open_artifact_cache, open_git, open_model_format, open_stage, open_workspace
 from gitrain.wiring.releases import open_local_releases, open_release_store, open_release_stores
 
-__all__ = ["open_pack_tools", "open_release_tools"]
+__all__ = ["open_image_builder", "open_pack_tools", "open_release_tools"]
 
 
 def open_release_tools(directory: str, progress: Callable[[str], None], *, today: date) -> ReleaseTools:
@@ -69,6 +71,16 @@ def open_pack_tools(directory: str, store: str | None = None) -> PackTools:
             Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")
         ),
     )
+
+
+def open_image_builder(engine: str | None = None) -> ImageBuilder:
+    """What builds images here: the engine of that name, or the first that works.
+
+    Raises:
+        UsageError: there is no such engine.
+        IntegrationError: it does not work here, or none does.
+    """
+    return BentoImages(find_engine(engine))
 
 
 @contextlib.contextmanager

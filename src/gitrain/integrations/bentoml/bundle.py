@@ -23,6 +23,8 @@ _REQUIREMENTS = "requirements.txt"
 _INSTALLER = "env/docker/installer.txt"
 # BentoML installs uv with pip as it comes; from here on it is what requirements.lock has, or nothing.
 _INSTALL = "pip install --no-cache-dir --require-hashes --only-binary :all: -r ./env/docker/installer.txt"
+# An image that holds a compiler is not built.
+_NO_COMPILER = "for each in cc gcc g++ clang; do if command -v $each; then echo $each is in the image; exit 1; fi; done"
 _IN_IMAGES = {"UV_PYTHON_DOWNLOADS": "never", "UV_REQUIRE_HASHES": "1", "UV_NO_CACHE": "1"}
 _SHOWN_LINES = 12
 # Made by BentoML on the way to requirements.txt.
@@ -65,6 +67,7 @@ class BentoBuilder:
                     "base_image": plan.base_image,
                     "python": plan.python,
                     "commands": [_INSTALL] if plan.installer else [],
+                    "post_commands": [_NO_COMPILER],
                 }
             ),
             encoding="utf-8",
