@@ -128,8 +128,8 @@ def _bentofile(plan: BundlePlan) -> str:
 
 
 def _normalise(plan: BundlePlan, folder: Path) -> None:
-    for path in _LEFT_OVER:
-        (folder / path).unlink(missing_ok=True)
+    for name in _LEFT_OVER:
+        (folder / name).unlink(missing_ok=True)
     (folder / "env/python" / _REQUIREMENTS).write_text(plan.requirements, encoding="utf-8")
     if plan.installer:
         (folder / _INSTALLER).write_text(plan.installer, encoding="utf-8")
