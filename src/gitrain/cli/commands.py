@@ -114,6 +114,17 @@ COMMANDS = (
             _JSON,
         ),
     ),
+    Command(
+        ("features", "push"),
+        "put rows that became known since into the online store; exit 0 only if all keep the contract",
+        "gitrain.cli.features:push",
+        (
+            _flag("file", metavar="FILE", help="a .parquet, .csv or .jsonl file, or - for JSON lines on stdin"),
+            _flag("--table", required=True, help="the table whose rows they are"),
+            _ONLINE,
+            _JSON,
+        ),
+    ),
     Command(("train",), "fit the model on the batches before the holdout", "gitrain.cli.model:train", (_JSON,)),
     Command(("evaluate",), "measure the model on the holdout", "gitrain.cli.model:evaluate", (_JSON,)),
     Command(

@@ -1,20 +1,24 @@
-"""`gitrain features build | verify | materialize`."""
+"""`gitrain features build | verify | materialize | push`."""
 
 import argparse
 from datetime import UTC, datetime
+from pathlib import Path
 
 from gitrain.cli.console import print_json, print_text, progress_to_stderr
 from gitrain.cli.durations import timed
 from gitrain.operations.build_features import build_features
 from gitrain.operations.materialize_features import materialize_features
+from gitrain.operations.push_rows import push_rows
 from gitrain.operations.verify_features import verify_features
-from gitrain.reports.online_markdown import render_materialization
+from gitrain.reports.online_markdown import render_materialization, render_push
 from gitrain.reports.verdicts_markdown import render_verdicts
 from gitrain.verdicts import worst
-from gitrain.wiring import open_stage
-from gitrain.wiring.online import open_online_store
+from gitrain.wiring import open_repository, open_stage
+from gitrain.wiring.online import open_online_store, read_pushed_file
 
-__all__ = ["build", "materialize", "verify"]
+__all__ = ["build", "materialize", "push", "verify"]
+
+_STDIN = "/dev/stdin"
 
 
 def build(arguments: argparse.Namespace) -> int:
@@ -52,3 +56,21 @@ def materialize(arguments: argparse.Namespace) -> int:
     else:
         print_text(render_materialization(done))
     return 0
+
+
+def push(arguments: argparse.Namespace) -> int:
+    """Put rows that became known since the last materialisation into the online store."""
+    found = open_repository(arguments.directory)
+    store = open_online_store(arguments.store, found.settings.root)
+    path = Path(_STDIN if arguments.file == "-" else arguments.file)
+    try:
+        done = push_rows(
+            found.project, store, arguments.table, path, read=read_pushed_file, clock=lambda: datetime.now(UTC)
+        )
+    finally:
+        store.close()
+    if arguments.json:
+        print_json(done.to_json())
+    else:
+        print_text(render_push(done))
+    return done.outcome.exit_code

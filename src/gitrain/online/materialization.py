@@ -1,11 +1,13 @@
 """What a materialisation did, and what a push did: values."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from gitrain.data.validation_report import BatchValidation
 from gitrain.online.state import EVERYTHING, moment
+from gitrain.verdicts import Outcome
 
-__all__ = ["Materialization", "MaterializedHistory"]
+__all__ = ["Materialization", "MaterializedHistory", "Push", "PushedHistory"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,4 +65,57 @@ class Materialization:
             "store": self.store,
             "changed": self.changed,
             "histories": [history.to_json() for history in self.histories],
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class PushedHistory:
+    """What rows that were pushed did to one history.
+
+    Attributes:
+        history: its name.
+        added: rows that were not there.
+        replaced: rows that took the place of one with the same key.
+        removed: rows that were there and do not count any more.
+        unchanged: rows that were there as they are.
+        passed_over: rows of batches before all that the store holds.
+    """
+
+    history: str
+    added: int
+    replaced: int
+    removed: int
+    unchanged: int
+    passed_over: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Push:
+    """What `gitrain features push` did.
+
+    Attributes:
+        store: its address, without a password.
+        changed: whether anything was written.
+        judged: what the contract says of the rows; where it failed, nothing was pushed.
+        histories: what became of them.
+    """
+
+    store: str
+    changed: bool
+    judged: BatchValidation
+    histories: tuple[PushedHistory, ...]
+
+    @property
+    def outcome(self) -> Outcome:
+        """PASSED only if every row was taken."""
+        return Outcome.FAILED if self.judged.quarantined else self.judged.outcome
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "store": self.store,
+            "outcome": self.outcome.value,
+            "changed": self.changed,
+            "judged": self.judged.model_dump(mode="json"),
+            "histories": [asdict(history) for history in self.histories],
         }

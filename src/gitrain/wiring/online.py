@@ -4,8 +4,11 @@ import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from gitrain.data.incoming import BatchFile
 from gitrain.errors import SettingsError
 from gitrain.features.definitions import FeatureSet
+from gitrain.integrations.batch_file import read_batch_file
+from gitrain.integrations.row_files import read_json_lines
 from gitrain.integrations.sqlite_features import SqliteStore
 from gitrain.online.store import OnlineStore
 from gitrain.online.stored_lookup import StoredLookup
@@ -13,7 +16,7 @@ from gitrain.online.tracks import read_histories
 from gitrain.pipeline.layout import ONLINE_STORE
 from gitrain.settings import load_settings
 
-__all__ = ["open_lookup", "open_online_store", "store_version"]
+__all__ = ["open_lookup", "open_online_store", "read_pushed_file", "store_version"]
 
 _SQLITE = "sqlite:///"
 
@@ -52,6 +55,16 @@ def open_lookup(features: FeatureSet, url: str | None, root: Path) -> StoredLook
     A project whose features read no history needs no store: its address is not looked at.
     """
     return StoredLookup(features, open_online_store(url, root) if read_histories(features) else None)
+
+
+def read_pushed_file(path: Path) -> BatchFile:
+    """A `BatchReader` for parquet and CSV files by their names, and for JSON lines by any other name.
+
+    Raises:
+        UsageError: there is no such file.
+        DataError: it cannot be read; the message says why.
+    """
+    return read_batch_file(path) if path.suffix.lower() in (".parquet", ".csv") else read_json_lines(path)
 
 
 def store_version(url: str | None, root: Path) -> str | None:
