@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -18,7 +17,10 @@ __all__ = ["adversarial_rows"]
 _EXTREMES = 3000
 _AT_SPLITS = 6000
 _MIXED = 2000
-_REAL = 200
+# Few columns leave a row on the paths of real rows, and many lead it to the others.
+_SHARES = (0.1, 0.3, 1.0)
+_UNKNOWN = 0.1
+_REAL = 400
 # What encoders could take for something else: no text at all, names of nothing, other cases and spaces, other bytes.
 _TEXTS = ("", " ", "\x00", "\x00\x00", "null", "None", "nan", "NaN", "0", "-1", "true", "☃", "e\u0301", "x" * 10_000)
 _SMALLEST = 5e-324
@@ -39,8 +41,8 @@ def adversarial_rows(
       mixtures of them.
     * Nothing known, of each column and of all that the model can do without: a service has to answer then too.
     * Categories that are no text, or nearly a known one.
-    * Numbers at the model's split points and one float to either side, in real rows and all columns at once; both
-      zeros, and the smallest number above zero.
+    * Numbers at the model's split points and one float to either side, or nothing, in one column of a real row, in
+      some and in all; both zeros, and the smallest number above zero.
 
     Args:
         features: real rows of features, typed as the pipeline has them.
@@ -64,7 +66,7 @@ def adversarial_rows(
         *_unknown(real, columns, never_null),
         *_texts(real, columns),
         *_at_splits(real, near, random),
-        _mixed(real, near, random),
+        *(_mixed(real, near, random, share) for share in _SHARES),
     ]
     return pl.concat(part.select(columns.names) for part in parts).filter(
         pl.all_horizontal(pl.col(name).is_not_null() for name in never_null) if never_null else pl.lit(True)
@@ -120,11 +122,21 @@ def _at_splits(
     return parts
 
 
-def _mixed(real: pl.DataFrame, near: Mapping[str, NDArray[np.float64]], random: np.random.Generator) -> pl.DataFrame:
-    """All columns at once: wherever a row comes to, it stands at the edge."""
+def _mixed(
+    real: pl.DataFrame, near: Mapping[str, NDArray[np.float64]], random: np.random.Generator, share: float
+) -> pl.DataFrame:
+    """A share of the columns at once, and of those some unknown: wherever a row comes to, it stands at an edge."""
     rows = _repeated(real, _MIXED)
-    drawn: dict[str, Any] = {name: random.choice(values, _MIXED) for name, values in near.items() if values.size}
-    return rows.with_columns(pl.Series(name, values, dtype=pl.Float64) for name, values in drawn.items())
+    columns = []
+    for name, values in near.items():
+        if not values.size:
+            continue
+        chosen = pl.Series(name, random.choice(values, _MIXED), dtype=pl.Float64)
+        unknown = pl.Series(random.random(_MIXED) < _UNKNOWN)
+        moved = pl.Series(random.random(_MIXED) < share)
+        edge = pl.when(unknown).then(None).otherwise(chosen)
+        columns.append(pl.when(moved).then(edge).otherwise(rows[name]).alias(name))
+    return rows.with_columns(columns)
 
 
 def _repeated(rows: pl.DataFrame, height: int) -> pl.DataFrame:
