@@ -20,7 +20,6 @@ from gitrain.release.record import ReleaseRecord
 from gitrain.release.signature import SIGNATURE, Signer, TrustedKey, judge_signatures, signature_name
 from gitrain.release.store import ReleaseStore
 from gitrain.release.tags import TagKeeper, release_tag
-from gitrain.tracking.runs import RunRecord
 from gitrain.verdicts import Outcome
 
 __all__ = ["PublishStep", "PublishedRelease", "ReleaseRecordStore", "ReleaseRegistration", "publish_release"]
@@ -87,7 +86,7 @@ class ReleaseRegistration:
 
     registry: ReleaseRegistry
     workspace: Workspace
-    record_run: Callable[[], RunRecord]
+    record_run: Callable[[], object]
 
 
 def publish_release(

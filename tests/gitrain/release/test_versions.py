@@ -65,9 +65,12 @@ def test_the_next_version_is_new_or_that_of_the_commit(known, foreign, new, bump
     versions = {Version.parse(version): each for version, each in known.items()}
     chosen = Version.parse(found.version)
     if found.released:
+        assert chosen is not None
         assert versions[chosen].commit == new.commit
         # Deciding twice gives the same, and no --bump gives a commit a second version.
-        assert chosen == max(version for version, each in versions.items() if each.commit == new.commit)
+        assert chosen == max(
+            version for version, each in versions.items() if version is not None and each.commit == new.commit
+        )
     else:
         assert new.commit not in {each.commit for each in known.values()}
         assert chosen not in versions
