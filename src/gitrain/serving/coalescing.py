@@ -30,88 +30,91 @@ class _Waiting(Generic[Item, Result]):
 
 
 class Coalescer(Generic[Item, Result]):
-    """Works off items together.
+    """Works off small items together, in the order of their arrival, and large ones each by itself, beside the loop.
 
-    Small items are taken in the order of their arrival; of the large ones each call takes one, so that who asks for
-    much holds up those who ask for little by one call at most, and is not held up for ever either.
+    A large item would hold up everybody for as long as it takes; in a thread of its own it shares the core with those
+    who ask for little.
 
     Args:
         work: gives the results of some items, in their order. Whatever it raises is raised to each that waits.
-        max_size: of the small items of one call, added up.
-        large: items of this size or more are large; at most `max_size`.
+        large: items of this size or more are large; the sizes of the small items of one call stay below it, added up.
         max_waiting: of the small items that wait, added up.
-        max_large: large items that wait.
-        executor: where `work` may block (a store beyond the network): runs it, one call at a time, and what arrives
-            meanwhile is taken together by the next. None: in the loop's own thread.
+        max_large: large items that wait or are worked off.
+        beside: works off large items: an executor with one thread.
+        executor: where `work` may block (a store beyond the network): works off small items, one call at a time, and
+            what arrives meanwhile is taken together by the next. None: the loop's own thread does.
     """
 
     def __init__(
         self,
         work: Callable[[Sequence[Item]], Sequence[Result]],
         *,
-        max_size: int,
         large: int,
         max_waiting: int,
         max_large: int,
+        beside: Executor,
         executor: Executor | None = None,
     ) -> None:
         self._work = work
-        self._max_size = max_size
         self._large = large
         self._max_waiting = max_waiting
         self._max_large = max_large
+        self._beside = beside
         self._executor = executor
-        self._small: deque[_Waiting[Item, Result]] = deque()
-        self._big: deque[_Waiting[Item, Result]] = deque()
+        self._queue: deque[_Waiting[Item, Result]] = deque()
         self._waiting = 0
+        self._running_large = 0
         self._scheduled = False
 
     def submit(self, item: Item, size: int) -> Awaitable[Result]:
-        """Have an item worked off with whatever else is there.
+        """Have an item worked off.
 
         Raises:
             QueueFull: nothing was taken.
         """
         loop = asyncio.get_running_loop()
-        waiting = _Waiting[Item, Result](item, size, loop.create_future())
         if size >= self._large:
-            if len(self._big) >= self._max_large:
+            if self._running_large >= self._max_large:
                 raise QueueFull
-            self._big.append(waiting)
-        else:
-            if self._waiting + size > self._max_waiting:
-                raise QueueFull
-            self._small.append(waiting)
-            self._waiting += size
+            self._running_large += 1
+            return self._alone(loop.run_in_executor(self._beside, self._work, [item]))
+        if self._waiting + size > self._max_waiting:
+            raise QueueFull
+        waiting = _Waiting[Item, Result](item, size, loop.create_future())
+        self._queue.append(waiting)
+        self._waiting += size
         if not self._scheduled:
             self._scheduled = True
             loop.call_soon(self._turn)
         return waiting.future
 
+    async def _alone(self, call: "asyncio.Future[Sequence[Result]]") -> Result:
+        try:
+            return (await call)[0]
+        finally:
+            self._running_large -= 1
+
     def _turn(self) -> None:
         taken = self._take()
+        items = [waiting.item for waiting in taken]
         if self._executor is None:
-            self._finish(taken, lambda: self._work([waiting.item for waiting in taken]))
+            self._finish(taken, lambda: self._work(items))
             self._go_on()
             return
-        loop = asyncio.get_running_loop()
-        call = loop.run_in_executor(self._executor, self._work, [waiting.item for waiting in taken])
 
         def ended(done: "asyncio.Future[Sequence[Result]]") -> None:
             self._finish(taken, done.result)
             self._go_on()
 
-        call.add_done_callback(ended)
+        asyncio.get_running_loop().run_in_executor(self._executor, self._work, items).add_done_callback(ended)
 
     def _take(self) -> list[_Waiting[Item, Result]]:
         taken: list[_Waiting[Item, Result]] = []
         size = 0
-        while self._small and (not taken or size + self._small[0].size <= self._max_size):
-            taken.append(self._small.popleft())
+        while self._queue and size + self._queue[0].size < self._large:
+            taken.append(self._queue.popleft())
             size += taken[-1].size
         self._waiting -= size
-        if self._big:
-            taken.append(self._big.popleft())
         return taken
 
     def _finish(self, taken: list[_Waiting[Item, Result]], results: Callable[[], Sequence[Result]]) -> None:
@@ -126,7 +129,7 @@ class Coalescer(Generic[Item, Result]):
                     waiting.future.set_exception(error)
 
     def _go_on(self) -> None:
-        self._scheduled = bool(self._small or self._big)
+        self._scheduled = bool(self._queue)
         if self._scheduled:
             # Not at once: what has arrived meanwhile joins the next call, and answers go out in between.
             asyncio.get_running_loop().call_soon(self._turn)

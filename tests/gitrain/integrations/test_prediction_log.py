@@ -8,10 +8,10 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from tests.gitrain.serving.predicted import predicted
 
 from gitrain.errors import DataError
 from gitrain.integrations.prediction_log import PredictionLog, read_predictions
-from tests.gitrain.serving.predicted import predicted
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 

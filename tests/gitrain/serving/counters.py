@@ -10,6 +10,7 @@ from gitrain.data.contracts import TableContract
 from gitrain.features.definitions import AsOfFeatures, Entity, FeatureSet, History, RowFeature
 from gitrain.online.lookup import FoundFeatures
 from gitrain.serving.answering import Answering
+from gitrain.serving.model import ServedFormat
 from gitrain.serving.predictor import Predictor
 from gitrain.serving.requests import RequestSchema
 from gitrain.training.estimators import FeatureColumns
@@ -34,9 +35,7 @@ FEATURES = FeatureSet(
         AsOfFeatures(history="wind", by={}, columns={"gust": "gust"}, max_age=NEWEST - NEWEST),
     ),
     histories=(
-        History(
-            name="wind", table="wind", known_at=pl.col("at"), event_time=pl.col("at"), max_delay=NEWEST - NEWEST
-        ),
+        History(name="wind", table="wind", known_at=pl.col("at"), event_time=pl.col("at"), max_delay=NEWEST - NEWEST),
     ),
 )
 SCHEMA = RequestSchema.of(FEATURES.entity, CONTRACT)
@@ -63,7 +62,7 @@ class Lookup:
 
 
 class Model:
-    format = "onnx"
+    format: ServedFormat = "onnx"
     columns = FeatureColumns(names=("number", "gust"))
 
     def __init__(self):

@@ -4,11 +4,11 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.gitrain.serving.counters import NEWEST, Lookup, Seen, answering
 
 from gitrain.errors import FeatureError, IntegrationError
 from gitrain.serving.answering import Answer, Asked, utc_text
 from gitrain.serving.requests import Rejection
-from tests.gitrain.serving.counters import NEWEST, Lookup, Seen, answering
 
 
 @pytest.fixture

@@ -21,11 +21,21 @@ class Work:
         return [2 * item for item in items]
 
 
-def coalescer(work, **options):
-    return Coalescer(work, **{"max_size": 4, "large": 4, "max_waiting": 100, "max_large": 2, **options})
+@pytest.fixture(scope="module")
+def beside():
+    with ThreadPoolExecutor(1, thread_name_prefix="large") as executor:
+        yield executor
 
 
-def test_what_arrives_in_one_turn_is_worked_off_together():
+@pytest.fixture
+def coalescer(beside):
+    def make(work, **options):
+        return Coalescer(work, **{"large": 5, "max_waiting": 100, "max_large": 2, "beside": beside, **options})
+
+    return make
+
+
+def test_what_arrives_in_one_turn_is_worked_off_together(coalescer):
     work = Work()
 
     async def run():
@@ -36,7 +46,7 @@ def test_what_arrives_in_one_turn_is_worked_off_together():
     assert work.calls == [[0, 1, 2]]
 
 
-def test_one_alone_waits_for_nobody():
+def test_one_alone_waits_for_nobody(coalescer):
     work = Work()
 
     async def run():
@@ -47,7 +57,7 @@ def test_one_alone_waits_for_nobody():
     assert work.calls == [[0], [1], [2]]
 
 
-def test_a_call_has_a_bound_and_the_order_is_kept():
+def test_a_call_has_a_bound_and_the_order_is_kept(coalescer):
     work = Work()
 
     async def run():
@@ -58,26 +68,47 @@ def test_a_call_has_a_bound_and_the_order_is_kept():
     assert work.calls == [[0, 1, 2], [3, 4], [5, 6], [7, 8]]
 
 
-def test_a_large_one_neither_holds_up_the_small_nor_starves():
-    work = Work()
+def test_large_ones_hold_up_nobody(coalescer):
+    large_may_end = threading.Event()
+    calls = []
+
+    def work(items):
+        name = threading.current_thread().name.partition("_")[0]
+        calls.append((list(items), name))
+        if name == "large":
+            assert large_may_end.wait(30)
+        return [2 * item for item in items]
 
     async def run():
         together = coalescer(work)
-        large = [together.submit(number, 50) for number in (100, 200)]
-        small = [together.submit(number, 1) for number in range(6)]
-        return await asyncio.gather(*large, *small)
+        large = [asyncio.ensure_future(together.submit(number, 50)) for number in (100, 200)]
+        small = await asyncio.gather(*(together.submit(number, 1) for number in range(3)))
+        assert not any(future.done() for future in large)
+        large_may_end.set()
+        return small, await asyncio.gather(*large)
 
-    asyncio.run(run())
-    assert work.calls == [[0, 1, 2, 3, 100], [4, 5, 200]]
+    assert asyncio.run(run()) == ([0, 2, 4], [200, 400])
+    assert sorted(items for items, name in calls if name == "large") == [[100], [200]]
+    assert ([0, 1, 2], threading.current_thread().name) in calls
 
 
-def test_more_than_may_wait_is_refused_and_the_rest_is_answered():
+def test_a_large_one_that_fails_makes_room_for_the_next(coalescer):
+    async def run():
+        together = coalescer(Work(failing=7), max_large=1)
+        with pytest.raises(ValueError, match="7 fails"):
+            await together.submit(7, 50)
+        return await together.submit(8, 50)
+
+    assert asyncio.run(run()) == 16
+
+
+def test_more_than_may_wait_is_refused_and_the_rest_is_answered(coalescer):
     async def run():
         together = coalescer(Work(), max_waiting=3, max_large=1)
         waiting = [together.submit(number, 1) for number in range(3)]
         with pytest.raises(QueueFull):
             together.submit(3, 1)
-        waiting.append(together.submit(4, 9))
+        waiting.append(asyncio.ensure_future(together.submit(4, 9)))
         with pytest.raises(QueueFull):
             together.submit(5, 9)
         first = await asyncio.gather(*waiting)
@@ -86,7 +117,7 @@ def test_more_than_may_wait_is_refused_and_the_rest_is_answered():
     assert asyncio.run(run()) == ([0, 2, 4, 8], 12)
 
 
-def test_a_failure_reaches_everyone_it_concerns_and_nobody_else():
+def test_a_failure_reaches_everyone_it_concerns_and_nobody_else(coalescer):
     async def run():
         together = coalescer(Work(failing=1))
         found = await asyncio.gather(*(together.submit(number, 1) for number in range(6)), return_exceptions=True)
@@ -97,7 +128,7 @@ def test_a_failure_reaches_everyone_it_concerns_and_nobody_else():
     assert after == 14
 
 
-def test_who_has_gone_is_no_trouble():
+def test_who_has_gone_is_no_trouble(coalescer):
     async def run():
         together = coalescer(Work())
         gone, stays = together.submit(1, 1), together.submit(2, 1)
@@ -107,7 +138,7 @@ def test_who_has_gone_is_no_trouble():
     assert asyncio.run(run()) == 4
 
 
-def test_work_that_blocks_runs_beside_the_loop_and_gathers_what_comes_meanwhile():
+def test_work_that_blocks_runs_beside_the_loop_and_gathers_what_comes_meanwhile(coalescer):
     release, started = threading.Event(), threading.Event()
     calls = []
 

@@ -6,10 +6,10 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.gitrain.serving.predicted import NOON, predicted
 
 from gitrain.errors import DataError
 from gitrain.serving.log_records import encode_records, parse_records
-from tests.gitrain.serving.predicted import NOON, predicted
 
 
 def test_a_record_says_what_was_asked_and_answered():
@@ -59,7 +59,9 @@ def test_what_is_written_is_read_to_the_last_bit(probabilities, text, wind):
     assert features["wind"].to_list() == [None if np.isnan(wind) else wind] * len(probabilities)
 
 
-@pytest.mark.parametrize("text", ["\n", '"}\n{"', "\x00", "\u2028", "💥", "../../etc/passwd", "a" * 100_000, "\x1b[31m"])
+@pytest.mark.parametrize(
+    "text", ["\n", '"}\n{"', "\x00", "\u2028", "💥", "../../etc/passwd", "a" * 100_000, "\x1b[31m"]
+)
 def test_hostile_text_stays_in_its_line(text):
     content = encode_records([predicted(0.1, text=text), predicted(0.2)])
 

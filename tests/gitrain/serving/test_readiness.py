@@ -1,10 +1,10 @@
 import pytest
+from tests.gitrain.serving.counters import FEATURES, SCHEMA, Lookup, Model
 
 from gitrain.errors import IntegrationError
 from gitrain.serving.manifest import KnownAnswer, KnownAnswers
 from gitrain.serving.predictor import Predictor
 from gitrain.serving.readiness import Readiness, wrong_answers
-from tests.gitrain.serving.counters import FEATURES, SCHEMA, Lookup, Model
 
 
 def known(*numbers, added=0.0, inputs=None):

@@ -68,6 +68,7 @@ class Application:
         self._metrics = metrics
         self._opened: OpenedService | None = None
         self._coalescer: Coalescer[Asked, Outcome] | None = None
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="large-requests")
         self._executor: ThreadPoolExecutor | None = None
         self._failure = "the service is starting"
         self._tried = 0.0
@@ -97,10 +98,10 @@ class Application:
         self._max_bytes = self._opened.schema.max_bytes
         self._coalescer = Coalescer(
             self._opened.answering.answer,
-            max_size=self._limits.rows_together,
-            large=self._limits.rows_together,
+            large=self._limits.large,
             max_waiting=self._limits.waiting_rows,
-            max_large=self._limits.waiting_large,
+            max_large=self._limits.large_requests,
+            beside=self._beside,
             executor=self._executor,
         )
 
@@ -124,6 +125,7 @@ class Application:
 
     def close(self) -> None:
         """End what runs on its own; all requests have been answered."""
+        self._beside.shutdown()
         if self._executor is not None:
             self._executor.shutdown()
         if self._opened is not None:

@@ -11,13 +11,14 @@ class Limits(NamedTuple):
     Attributes:
         body_seconds: in which a body has to arrive; else 408.
         bodies: requests whose bodies are on their way at the same time; more are answered with 429.
-        rows_together: that are looked up and scored in one call.
+        large: a request of so many rows is large, and is worked off beside the others; the small ones that are worked
+            off together have fewer rows, added up.
         waiting_rows: of small requests that wait for their turn; more are answered with 429.
-        waiting_large: large requests (of `rows_together` and more) that wait; more are answered with 429.
+        large_requests: that wait or are worked off; more are answered with 429.
     """
 
     body_seconds: float = 10.0
     bodies: int = 256
-    rows_together: int = 64
+    large: int = 64
     waiting_rows: int = 512
-    waiting_large: int = 4
+    large_requests: int = 4

@@ -1,0 +1,284 @@
+"""What serving costs: the service with everything on, against what people use today.
+
+    python benchmarks/service.py [--seconds 8] [--rounds 3]
+
+Two minutes on two cores; it writes benchmarks/results/service.json and exits 1 if a bound is not kept. One model (the
+flights'), one payload (one flight), one worker on one core, the client on the other:
+
+* ours: ``bentoml serve`` with validation by the contract, features from SQLite, metrics and the prediction log;
+* by hand: FastAPI on uvicorn with pydantic, the same look-up and scikit-learn (service_by_hand.py), nothing else;
+* mlflow: ``mlflow models serve`` of the same scikit-learn pipeline, which is given the ready features.
+
+Throughput is taken with 16 connections, in turns, so that whatever else the machine does meets all three. Latencies are
+those of an open loop at half of our own throughput: requests are due at fixed times, and are late from then on.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Coroutine, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from http_client import Load, closed_loop, open_loop, post
+
+from gitrain.integrations.mlflow_model import write_model_folder
+from gitrain.integrations.skops import TRUSTED
+from gitrain.lineage import digest_of_bytes
+
+ROOT = Path(__file__).parents[1]
+RESULTS = Path(__file__).parent / "results" / "service.json"
+CONNECTIONS = 16
+AGAINST_BY_HAND, AGAINST_MLFLOW, P99_MS, PAUSE_MS, MEMORY_MB = 2.0, 15.0, 10.0, 30.0, 350.0
+LIBRARIES = ("bentoml", "fastapi", "mlflow", "onnxruntime", "polars", "scikit-learn", "uvicorn", "uvloop")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """A server that runs."""
+
+    name: str
+    port: int
+    process: int
+    request: bytes
+
+    @property
+    def worker(self) -> int:
+        """The process that answers: of all that were started the one that takes the most memory."""
+        return max(descendants(self.process), key=memory_mb)
+
+    @property
+    def cpu_seconds(self) -> float:
+        fields = Path(f"/proc/{self.worker}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def memory_mb(process: int) -> float:
+    """What it holds in memory (RSS)."""
+    return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def descendants(process: int) -> list[int]:
+    found = [process]
+    for task in Path(f"/proc/{process}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            found += descendants(int(child))
+    return found
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def running(
+    name: str, command: list[str], port: int, request: bytes, *, ready: str, folder: Path, **environment: str
+) -> Iterator[Server]:
+    # The first core serves, the second asks.
+    pinned = ["taskset", "-c", "0", *command] if shutil.which("taskset") else command
+    settings = {
+        name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "POLARS_", "GITRAIN_"))
+    }
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    with (folder / f"{name}.log").open("w") as log:
+        child = subprocess.Popen(
+            pinned, cwd=ROOT, env={**settings, "PATH": path, **environment}, stdout=log, stderr=subprocess.STDOUT
+        )
+        try:
+            wait_for(f"http://127.0.0.1:{port}{ready}", child, folder / f"{name}.log")
+            yield Server(name=name, port=port, process=child.pid, request=request)
+        finally:
+            child.send_signal(signal.SIGTERM)
+            child.wait(60)
+
+
+def wait_for(url: str, child: "subprocess.Popen[bytes]", log: Path) -> None:
+    end = time.monotonic() + 120
+    while time.monotonic() < end and child.poll() is None:
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):  # noqa: S310
+            return
+        time.sleep(0.1)
+    raise SystemExit(f"{url} does not answer:\n{log.read_text()[-3000:]}")
+
+
+def mlflow_folder(folder: Path) -> Path:
+    """The judged model as MLflow has it: the same bytes."""
+    target = folder / "mlflow"
+    target.mkdir()
+    content = (ROOT / "models" / "model.skops").read_bytes()
+    write_model_folder(
+        target,
+        content,
+        digest=digest_of_bytes(content),
+        created=datetime(2026, 1, 1, tzinfo=UTC),
+        python=platform.python_version(),
+        requirements=[f"scikit-learn=={importlib.metadata.version('scikit-learn')}"],
+        trusted_types=TRUSTED,
+    )
+    return target
+
+
+@contextlib.contextmanager
+def servers(folder: Path) -> Iterator[list[Server]]:
+    known = json.loads((ROOT / "models" / "known_answers.json").read_text())["rows"][-1]
+    flight = post("/predict", json.dumps({"flights": [known["inputs"]]}).encode())
+    features = {"columns": list(known["features"]), "data": [list(known["features"].values())]}
+    row = post("/invocations", json.dumps({"dataframe_split": features}).encode())
+    store = {"GITRAIN_ONLINE_STORE": f"sqlite:///{folder}/online.sqlite"}
+    gitrain = [sys.executable, "-m", "gitrain", "features", "materialize", "--store", store["GITRAIN_ONLINE_STORE"]]
+    subprocess.run(gitrain, cwd=ROOT, check=True, capture_output=True)
+    python, ports = sys.executable, [free_port() for _ in range(3)]
+    service = [python, "-m", "bentoml", "serve", "flight_delay.service:FlightDelay", "--host", "127.0.0.1"]
+    by_hand = [python, "-m", "uvicorn", "service_by_hand:app", "--app-dir", "benchmarks", "--no-access-log"]
+    # Without an environment of its own; one worker, as the others have.
+    mlflow = ["mlflow", "models", "serve", "--model-uri", str(mlflow_folder(folder)), "--env-manager", "local"]
+    one_thread = {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
+    with (
+        running(
+            "ours",
+            [*service, "--port", str(ports[0])],
+            ports[0],
+            flight,
+            ready="/readyz",
+            folder=folder,
+            **store,
+            GITRAIN_PREDICTION_LOG=str(folder / "predictions"),
+            BENTOML_HOME=str(folder / "bentoml"),
+            BENTOML_DO_NOT_TRACK="True",
+        ) as ours,
+        running(
+            "by hand",
+            [*by_hand, "--port", str(ports[1])],
+            ports[1],
+            flight,
+            ready="/docs",
+            folder=folder,
+            **store,
+            **one_thread,
+        ) as hand,
+        running(
+            "mlflow",
+            [*mlflow, "--workers", "1", "--port", str(ports[2])],
+            ports[2],
+            row,
+            ready="/ping",
+            folder=folder,
+            **one_thread,
+            MLFLOW_DISABLE_TELEMETRY="true",
+        ) as with_mlflow,
+    ):
+        yield [ours, hand, with_mlflow]
+
+
+def agree(found: list[Server]) -> None:
+    """All three must say the same of the flight; else the comparison would be worth nothing."""
+    scores = []
+    for server in found:
+        head, _, body = server.request.partition(b"\r\n\r\n")
+        path = head.split(b" ")[1].decode()
+        asked = urllib.request.Request(
+            f"http://127.0.0.1:{server.port}{path}", body, {"content-type": "application/json"}
+        )
+        with urllib.request.urlopen(asked, timeout=30) as answer:  # noqa: S310
+            predictions = json.loads(answer.read())["predictions"]
+        first = predictions[0]
+        scores.append(first["probability"] if isinstance(first, dict) else first[1])
+    assert max(scores) - min(scores) < 1e-6, scores
+
+
+def run(load: Coroutine[Any, Any, Load]) -> Load:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(load)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=8.0)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    cores = sorted(os.sched_getaffinity(0))
+    rates: dict[str, list[float]] = {}
+    cpu: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory(prefix="gitrain-service-") as name, servers(Path(name)) as found:
+        agree(found)
+        os.sched_setaffinity(0, cores[-1:])
+        for server in found:
+            run(closed_loop(server.port, server.request, connections=CONNECTIONS, seconds=2))
+        for _ in range(arguments.rounds):
+            for server in found:
+                before = server.cpu_seconds
+                load = run(closed_loop(server.port, server.request, connections=CONNECTIONS, seconds=arguments.seconds))
+                assert load.failures == 0, (server.name, load.statuses)
+                rates.setdefault(server.name, []).append(load.rate)
+                cpu.setdefault(server.name, []).append(1000 * (server.cpu_seconds - before) / len(load.latencies))
+                print(f"{server.name:<8} {load.rate:>8.0f} requests/s  {cpu[server.name][-1]:.3f} ms CPU", flush=True)
+        throughput = {server: statistics.median(each) for server, each in rates.items()}
+        half = throughput["ours"] / 2
+        paced = run(open_loop(found[0].port, found[0].request, rate=half, seconds=2 * arguments.seconds))
+        memory = {server.name: round(memory_mb(server.worker), 1) for server in found}
+    ratios = {
+        "by hand": statistics.median(a / b for a, b in zip(rates["ours"], rates["by hand"], strict=True)),
+        "mlflow": statistics.median(a / b for a, b in zip(rates["ours"], rates["mlflow"], strict=True)),
+    }
+    latency = paced.as_row()
+    passed = {
+        "throughput against by hand": ratios["by hand"] >= AGAINST_BY_HAND,
+        "throughput against mlflow": ratios["mlflow"] >= AGAINST_MLFLOW,
+        "p99 at half load": latency["p99_ms"] <= P99_MS,
+        "longest pause": latency["max_ms"] <= PAUSE_MS,
+        "memory": memory["ours"] <= MEMORY_MB,
+        "failures": latency["failures"] == 0,
+    }
+    print(json.dumps({"ratios": ratios, "half load": latency, "memory_mb": memory, "passed": passed}, indent=2))
+    result = {
+        "schema_version": 1,
+        "limits": {
+            "against_by_hand": AGAINST_BY_HAND,
+            "against_mlflow": AGAINST_MLFLOW,
+            "p99_ms": P99_MS,
+            "pause_ms": PAUSE_MS,
+            "memory_mb": MEMORY_MB,
+        },
+        "passed": all(passed.values()),
+        "cores": len(cores),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in LIBRARIES},
+        },
+        "measured": [
+            {
+                "server": server,
+                "requests_per_second_at_16": round(throughput[server], 1),
+                "cpu_ms_per_request": round(statistics.median(cpu[server]), 3),
+                "memory_mb": memory[server],
+            }
+            for server in rates
+        ],
+        "median_ratios": {name: round(ratio, 2) for name, ratio in ratios.items()},
+        "half_load": {"rate": round(half, 1), **latency},
+    }
+    RESULTS.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    return 0 if all(passed.values()) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
