@@ -32,6 +32,7 @@ def _build(task: dict[str, Any]) -> dict[str, Any]:
         lock_python_packages=False,
         pack_git_packages=False,
         commands=list(task["commands"]),
+        python_requirements=Path(context, "requirements.txt").read_text(encoding="utf-8"),
         post_commands=list(task["post_commands"]),
     )
     # bentoml.build takes no variables of the environment, whatever its documentation says; a bentofile does.

@@ -122,7 +122,7 @@ def _bentofile(plan: BundlePlan) -> str:
         or f"Release {plan.version} of {plan.labels.get('gitrain.project', 'a project')}.",
         "labels": dict(sorted({**own.labels, **plan.labels}.items())),
         "envs": [{"name": name, "value": value} for name, value in sorted((_IN_IMAGES | envs).items())],
-        "python": {"requirements_txt": _REQUIREMENTS, "lock_packages": False, "pack_git_packages": False},
+        "python": {"lock_packages": False, "pack_git_packages": False},
     }
     return str(yaml.safe_dump(content, sort_keys=False, width=4096))
 
