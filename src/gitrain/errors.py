@@ -12,6 +12,7 @@
     ├── ModelError               a stored model that is missing, altered, untrusted or unreadable
     ├── PipelineError            dvc.lock, the DVC cache, the repository's state
     ├── ReleaseError             a release that is missing, altered, or in the way of another
+    ├── DeploymentError          what runs in an environment cannot be seen or changed
     └── IntegrationError         a tool or server that we call answered with an error
 
 Every error says what is wrong and what to do about it.
@@ -21,6 +22,7 @@ from typing import ClassVar
 
 __all__ = [
     "DataError",
+    "DeploymentError",
     "FeatureError",
     "GitrainError",
     "IntegrationError",
@@ -97,6 +99,10 @@ class PipelineError(GitrainError):
 
 class ReleaseError(GitrainError):
     """A release is missing, was altered, or another one stands in its way."""
+
+
+class DeploymentError(GitrainError):
+    """What runs in an environment cannot be seen or changed."""
 
 
 class IntegrationError(GitrainError):

@@ -1,0 +1,118 @@
+"""Processes that outlive the command which started them, and how to know them again."""
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from gitrain.errors import DeploymentError
+
+__all__ = ["LocalProcess", "start_detached"]
+
+# A process's start is kept as a fraction of a second that goes through JSON and back unchanged, or nearly.
+_SAME_START = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalProcess:
+    """A process of this machine; another one that got its number later is not taken for it.
+
+    Attributes:
+        pid: its number.
+        started: when it was started, as the operating system says: seconds since 1970.
+    """
+
+    pid: int
+    started: float
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self._found() is not None
+
+    @property
+    def memory(self) -> int:
+        """The bytes that it and its children hold (resident set size), 0 if it is gone."""
+        total = 0
+        for process in self._tree():
+            with contextlib.suppress(psutil.Error):
+                total += process.memory_info().rss
+        return total
+
+    def end(self, *, patience: float, pause: Callable[[float], None]) -> bool:
+        """Ask it to end, and end it and its children if it has not after `patience` seconds.
+
+        Returns:
+            Whether it ended by itself.
+        """
+        tree = self._tree()
+        if not tree:
+            return True
+        with contextlib.suppress(psutil.NoSuchProcess):
+            tree[0].terminate()
+        for _ in range(int(patience / 0.05)):
+            if not self.alive:
+                break
+            pause(0.05)
+        by_itself = not self.alive
+        for process in tree:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        return by_itself
+
+    def _found(self) -> psutil.Process | None:
+        try:
+            process = psutil.Process(self.pid)
+            if abs(process.create_time() - self.started) > _SAME_START or process.status() == psutil.STATUS_ZOMBIE:
+                return None
+        except psutil.NoSuchProcess:
+            return None
+        return process
+
+    def _tree(self) -> list[psutil.Process]:
+        process = self._found()
+        if process is None:
+            return []
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return [process, *process.children(recursive=True)]
+        return []
+
+
+def start_detached(
+    command: Sequence[str], *, folder: Path, log: Path, environment: Mapping[str, str] | None = None
+) -> LocalProcess:
+    """Start a program that is no child of this process: it belongs to no terminal, and nobody has to wait for it.
+
+    Args:
+        command: the program and its arguments.
+        folder: where it runs.
+        log: what it says is added there.
+        environment: its variables; those of this process by default.
+
+    Raises:
+        DeploymentError: it cannot be started, or is gone at once.
+    """
+    # The shell starts it and ends: it then belongs to the machine's first process.
+    script = 'nohup "$@" </dev/null >>"$GITRAIN_LOG" 2>&1 & echo $!'
+    variables = dict(os.environ if environment is None else environment) | {"GITRAIN_LOG": str(log)}
+    done = subprocess.run(
+        ["/bin/sh", "-c", script, "sh", *command],
+        cwd=folder,
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        start_new_session=True,
+        check=False,
+    )
+    try:
+        process = psutil.Process(int(done.stdout))
+        return LocalProcess(pid=process.pid, started=process.create_time())
+    except (ValueError, psutil.NoSuchProcess) as error:
+        raise DeploymentError(
+            f"{command[0]} could not be started: {done.stderr.strip() or 'it was gone at once'}", fix=f"look at {log}."
+        ) from error

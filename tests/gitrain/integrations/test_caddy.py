@@ -1,0 +1,219 @@
+"""A real Caddy before real HTTP servers on the loopback interface."""
+
+import http.client
+import os
+import shutil
+import signal
+import socket
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import psutil
+import pytest
+
+from gitrain.deployment.routing import Backend
+from gitrain.errors import DeploymentError
+from gitrain.integrations import caddy
+from gitrain.integrations.caddy import CaddyProxy
+
+pytestmark = pytest.mark.slow
+
+
+class Replica(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self) -> None:
+        self.gone = False
+        super().__init__(("127.0.0.1", 0), Answer)
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+    @property
+    def port(self) -> int:
+        return int(self.server_address[1])
+
+
+class Answer(BaseHTTPRequestHandler):
+    wbufsize = -1
+    protocol_version = "HTTP/1.1"
+    server: Replica
+
+    def do_GET(self) -> None:
+        if self.server.gone:
+            self.close_connection = True
+            return
+        body = str(self.server.port).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def replicas() -> Iterator[tuple[Replica, Replica]]:
+    found = Replica(), Replica()
+    yield found
+    for replica in found:
+        replica.shutdown()
+        replica.server_close()
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def proxy(tmp_path: Path, port: int) -> Iterator[CaddyProxy]:
+    found = CaddyProxy(tmp_path / "proxy", f"127.0.0.1:{port}")
+    yield found
+    found.stop()
+
+
+def connect(port: int) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+
+
+def ask_by(connection: http.client.HTTPConnection) -> tuple[int, str]:
+    connection.request("GET", "/")
+    response = connection.getresponse()
+    return response.status, response.read().decode()
+
+
+def ask(port: int) -> tuple[int, str]:
+    with closing(connect(port)) as connection:
+        return ask_by(connection)
+
+
+def process_of(port: int) -> psutil.Process:
+    for process in psutil.process_iter(["name"]):
+        if process.info["name"] == "caddy" and port in {
+            each.laddr.port for each in process.net_connections("inet") if each.status == "LISTEN"
+        }:
+            return process
+    raise AssertionError(f"nobody listens on {port}")
+
+
+def test_requests_go_where_they_are_sent(proxy, port, replicas) -> None:
+    new, old = replicas
+    assert proxy.routed() is None
+    proxy.route([Backend(old.port, 1)])
+    assert proxy.routed() == [Backend(old.port, 1)]
+    assert ask(port) == (200, str(old.port))
+    proxy.route([Backend(new.port, 1)])
+    assert {ask(port) for _ in range(20)} == {(200, str(new.port))}
+
+
+def test_shares_are_kept(proxy, port, replicas) -> None:
+    new, old = replicas
+    proxy.route([Backend(new.port, 1), Backend(old.port, 19)])
+    found = Counter(ask(port)[1] for _ in range(200))
+    assert found == {str(new.port): 10, str(old.port): 190}
+    assert proxy.routed() == sorted([Backend(new.port, 1), Backend(old.port, 19)])
+
+
+@contextmanager
+def steady_load(port: int) -> Iterator[Counter[str]]:
+    answers: Counter[str] = Counter()
+    stop = threading.Event()
+
+    def ask_on() -> None:
+        connection = connect(port)
+        while not stop.is_set():
+            try:
+                status, _ = ask_by(connection)
+                answers[str(status)] += 1
+            except (OSError, http.client.HTTPException) as error:
+                answers[repr(error)] += 1
+                connection.close()
+        connection.close()
+
+    users = [threading.Thread(target=ask_on) for _ in range(4)]
+    for user in users:
+        user.start()
+    yield answers
+    stop.set()
+    for user in users:
+        user.join()
+
+
+def test_no_request_fails_while_the_traffic_moves_to_and_fro(proxy, port, replicas) -> None:
+    new, old = replicas
+    proxy.route([Backend(old.port, 1)])
+    with steady_load(port) as answers:
+        for _ in range(10):
+            proxy.route([Backend(new.port, 1), Backend(old.port, 9)])
+            proxy.route([Backend(new.port, 1)])
+            proxy.route([Backend(old.port, 1)])
+    assert set(answers) == {"200"}
+    assert answers["200"] > 100
+
+
+def test_a_replica_that_went_away_costs_no_request(proxy, port, replicas) -> None:
+    new, old = replicas
+    proxy.route([Backend(new.port, 1), Backend(old.port, 1)])
+    new.gone = True
+    new.shutdown()
+    new.server_close()
+    assert {ask(port) for _ in range(40)} == {(200, str(old.port))}
+
+
+def test_a_killed_proxy_comes_back_as_it_was(proxy, port, replicas) -> None:
+    new, _ = replicas
+    assert proxy.restart() is False
+    proxy.route([Backend(new.port, 1)])
+    process = process_of(port)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait(10)
+    assert proxy.routed() is None
+    assert proxy.restart() is True
+    assert ask(port) == (200, str(new.port))
+    assert proxy.routed() == [Backend(new.port, 1)]
+
+
+def test_it_belongs_to_no_terminal(proxy, port, replicas) -> None:
+    proxy.route([Backend(replicas[0].port, 1)])
+    assert os.getsid(process_of(port).pid) != os.getsid(0)
+
+
+def test_ending_it_twice_is_no_error(proxy, port, replicas) -> None:
+    proxy.route([Backend(replicas[0].port, 1)])
+    proxy.stop()
+    proxy.stop()
+    assert proxy.routed() is None
+
+
+def test_a_port_that_is_taken(tmp_path: Path, replicas) -> None:
+    proxy = CaddyProxy(tmp_path / "taken", f"127.0.0.1:{replicas[0].port}")
+    with pytest.raises(DeploymentError, match="address already in use") as caught:
+        proxy.route([Backend(replicas[1].port, 1)])
+    assert str(replicas[0].port) in caught.value.fix
+    assert proxy.routed() is None
+
+
+def test_without_caddy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
+    with pytest.raises(DeploymentError, match="not on this machine"):
+        caddy.find_caddy()
+
+
+def test_a_folder_of_sockets_that_others_can_write_to(proxy, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    (tmp_path / f"gitrain-{os.getuid()}").mkdir(mode=0o777)
+    (tmp_path / f"gitrain-{os.getuid()}").chmod(0o777)
+    with pytest.raises(DeploymentError, match="other users"):
+        proxy.route([Backend(1, 1)])
+    monkeypatch.undo()
