@@ -18,7 +18,8 @@ __all__ = ["InstalledPackages"]
 
 # Where a release might be installed: CPython, as requirements.lock is resolved for.
 _SYSTEMS = (("linux", "Linux", "posix"), ("darwin", "Darwin", "posix"), ("win32", "Windows", "nt"))
-_PYTHONS = (("3.11", "3.11.9"), ("3.12", "3.12.7"), ("3.13", "3.13.1"))
+# The first and the last of each: some markers draw their line between patches.
+_PYTHONS = tuple((minor, f"{minor}.{patch}") for minor in ("3.11", "3.12", "3.13") for patch in (0, 99))
 _MACHINES = ("x86_64", "aarch64", "arm64", "AMD64")
 
 
