@@ -1,7 +1,6 @@
 """fsspec: files by URL, for reading, and as a place for releases: S3, GCS, Azure and whatever else it knows."""
 
 import contextlib
-import inspect
 import re
 import tempfile
 import urllib.parse
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
 
 import fsspec
-from fsspec.asyn import AsyncFileSystem
 
 from gitrain.errors import GitrainError, IntegrationError, ReleaseError, UsageError
 from gitrain.lineage import digest_of_file
@@ -20,6 +18,10 @@ from gitrain.release.objects import Content
 
 __all__ = ["FsspecObjects", "open_objects", "open_url", "shown"]
 
+# Those whose `pipe_file` makes a file only if there is none, in one step: s3fs asks with If-None-Match, gcsfs for the
+# generation 0, adlfs not to overwrite.
+_EXCLUSIVE = {"abfs", "az", "gcs", "gs", "memory", "s3"}
+_PROBE = ".exclusive"
 _AT_ONCE = 16
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -75,8 +77,12 @@ class FsspecObjects:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Nothing is left half done: files appear whole."""
+        """Nothing is left half done, since files appear whole; whether the service keeps its promise is tried."""
         self._refuse_what_overwrites()
+        # Some that speak S3's language pass over the condition that a file must not be there.
+        self.create(_PROBE, b"")
+        if self.create(_PROBE, b""):
+            raise self._overwrites()
         yield
 
     def read(self, name: str) -> bytes | None:
@@ -165,17 +171,15 @@ class FsspecObjects:
 
     def _refuse_what_overwrites(self) -> None:
         """The fallback of fsspec looks whether the file is there and then writes: two may do so at the same time."""
-        kind = type(self.file_system)
-        method = getattr(kind, "_pipe_file", None) or kind.pipe_file
-        fallbacks = (fsspec.AbstractFileSystem.pipe_file, AsyncFileSystem._pipe_file)
-        if method in fallbacks or "mode" not in inspect.signature(method).parameters:
+        protocol = self.file_system.protocol
+        if not _EXCLUSIVE & set((protocol,) if isinstance(protocol, str) else protocol):
             raise self._overwrites()
 
     def _overwrites(self) -> ReleaseError:
         return ReleaseError(
             f"{self.url}: this kind of store cannot make a file without writing over one that is there "
             f"({type(self.file_system).__name__})",
-            fix="publish to a folder, S3, Google Cloud Storage or Azure; the libraries for them have to be recent.",
+            fix="publish to a folder, S3, Google Cloud Storage or Azure, with a recent library and service.",
         )
 
     def _explaining(self) -> contextlib.AbstractContextManager[None]:

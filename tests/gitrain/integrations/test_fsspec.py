@@ -94,7 +94,7 @@ class _Old(MemoryFileSystem):
 
 
 class _Refuses(MemoryFileSystem):
-    protocol = "refuses"
+    """Its kind may, this version of its library does not."""
 
     def pipe_file(self, path, value, mode="overwrite", **options):
         raise NotImplementedError("Exclusive write not supported")
@@ -108,9 +108,22 @@ def test_a_file_system_that_may_overwrite_keeps_no_releases(system, tmp_path):
     assert objects.read("records/1.4.0.json") is None
 
 
-class _Broken(MemoryFileSystem):
-    protocol = "broken"
+class _PassesOver(MemoryFileSystem):
+    """A service that takes the condition and does not keep it."""
 
+    def pipe_file(self, path, value, mode="overwrite", **options):
+        super().pipe_file(path, value)
+
+
+def test_a_service_that_does_not_keep_the_promise_is_found_out(memory, tmp_path):
+    store = ObjectReleaseStore(FsspecObjects(file_system=_PassesOver(), folder="/here", url="x://y"))
+    made = make_release(tmp_path / "bundle")
+    with pytest.raises(ReleaseError, match="without writing over"):
+        store.publish(made.record, made.bundle, made.attachments)
+    assert list(store.versions()) == []
+
+
+class _Broken(MemoryFileSystem):
     def pipe_file(self, path, value, mode="overwrite", **options):
         super().pipe_file(path, value, mode=mode)
         raise ConnectionError("gone: https://user:secret@host/x")
