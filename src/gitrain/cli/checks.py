@@ -1,15 +1,20 @@
-"""`gitrain check GROUP`, `gitrain check all`, `gitrain check list`."""
+"""`gitrain check GROUP`, `gitrain check service`, `gitrain check all`, `gitrain check list`."""
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gitrain.cli.console import print_json, print_text, progress_to_stderr
-from gitrain.operations.check_groups import GROUPS, CheckGroup, choose_checks, run_checks
+from gitrain.operations.check_groups import GROUPS, CheckGroup, CheckTools, choose_checks, run_checks
 from gitrain.reports.checks_markdown import render_catalogue, render_checks
 from gitrain.wiring import open_check_tools, write_report
 
-__all__ = ["check_all", "check_group", "list_checks"]
+if TYPE_CHECKING:
+    from gitrain.wiring.service_checks import ServiceChoice
+
+__all__ = ["check_all", "check_group", "check_service", "list_checks"]
 
 
 def check_group(arguments: argparse.Namespace) -> int:
@@ -17,12 +22,36 @@ def check_group(arguments: argparse.Namespace) -> int:
     group = GROUPS[arguments.words[-1]]
     if arguments.only:
         group = choose_checks(group, arguments.only)
-    return _run(arguments, [group], stop_at_errors=True)
+    return _run(arguments, _tools(arguments), [group], stop_at_errors=True)
+
+
+def check_service(arguments: argparse.Namespace) -> int:
+    """Start a release, or this tree's service, and ask it everything."""
+    from gitrain.wiring.service_checks import ServiceChoice
+
+    choice = ServiceChoice(
+        environment=arguments.environment,
+        release=arguments.release,
+        tree=arguments.tree,
+        store=arguments.store,
+        requests=arguments.requests,
+        rows=arguments.rows,
+        seed=arguments.seed,
+    )
+    group = GROUPS["service"]
+    if arguments.only:
+        group = choose_checks(group, arguments.only)
+    return _run(arguments, _with_service(arguments, _tools(arguments), choice), [group], stop_at_errors=True)
 
 
 def check_all(arguments: argparse.Namespace) -> int:
     """Run every group; what keeps one from running is a verdict, and the others run all the same."""
-    return _run(arguments, list(GROUPS.values()), stop_at_errors=False)
+    from gitrain.wiring.service_checks import ServiceChoice
+
+    tools = _with_service(arguments, _tools(arguments), ServiceChoice(tree=True, quick=True))
+    # A project may well serve nothing.
+    groups = [group for group in GROUPS.values() if group.name != "service" or tools.open_service is not None]
+    return _run(arguments, tools, groups, stop_at_errors=False)
 
 
 def list_checks(arguments: argparse.Namespace) -> int:
@@ -35,8 +64,23 @@ def list_checks(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _run(arguments: argparse.Namespace, groups: Sequence[CheckGroup], *, stop_at_errors: bool) -> int:
-    tools = open_check_tools(arguments.directory, progress_to_stderr(), base=arguments.base)
+def _tools(arguments: argparse.Namespace) -> CheckTools:
+    base = getattr(arguments, "base", None)
+    return open_check_tools(arguments.directory, progress_to_stderr(), base=base)
+
+
+def _with_service(arguments: argparse.Namespace, tools: CheckTools, choice: "ServiceChoice") -> CheckTools:
+    # Only here: what serves and what probes takes a while to import.
+    from gitrain.wiring.service_checks import declares_service, open_service_tools
+
+    if not declares_service(tools.stage.workspace.root):
+        return tools
+    return replace(tools, open_service=lambda: open_service_tools(tools.stage, arguments.directory, choice))
+
+
+def _run(
+    arguments: argparse.Namespace, tools: CheckTools, groups: Sequence[CheckGroup], *, stop_at_errors: bool
+) -> int:
     report = run_checks(tools, groups, stop_at_errors=stop_at_errors)
     markdown = render_checks(report)
     if arguments.out is not None:

@@ -161,6 +161,23 @@ COMMANDS = (
     _check("training", "the curve, the model and refits: what a training run has to keep"),
     _check("behaviour", "changes of a row that must move its score, or must not, as the project says"),
     _check("integration", "the stages on a small real sample, and rows served one at a time"),
+    Command(
+        ("check", "service"),
+        "start a release within an environment's limits, and ask it everything",
+        "gitrain.cli.checks:check_service",
+        (
+            _flag("--environment", metavar="NAME", help="the limits of environments/NAME.yaml (default: built in)"),
+            _flag("--release", metavar="VERSION", help="which one (default: the environment's, else the newest)"),
+            _flag("--tree", action="store_true", help="the service of this tree instead of a release"),
+            _flag("--store", metavar="URL", help="where releases are kept, if not where the settings say"),
+            _flag("--requests", type=int, metavar="N", help="made-up requests (default: the environment's, else 500)"),
+            _flag("--rows", type=int, default=200, metavar="N", help="rows of the holdout to compare (default 200)"),
+            _flag("--seed", type=int, default=0, help="of all that is random (default 0)"),
+            _flag("--only", metavar="NAME", action="append", help="report this check alone; may be given again"),
+            _flag("--out", metavar="FILE", help="write the report as Markdown to this file as well"),
+            _JSON,
+        ),
+    ),
     _check("all", "run every group of checks; the worst verdict decides"),
     Command(("check", "list"), "name every check and what it catches", "gitrain.cli.checks:list_checks", (_JSON,)),
     _probe(

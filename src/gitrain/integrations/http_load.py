@@ -33,7 +33,7 @@ class HttpLoad:
         clock: seconds that only grow.
     """
 
-    clock: Callable[[], float] = time.perf_counter
+    clock: Callable[[], float] = time.monotonic
 
     def run(
         self,
@@ -129,6 +129,7 @@ class _Run:
         # Who gets nothing has waited in vain, however soon the connection broke.
         done = np.where(self._status == _NO_ANSWER, self._due + self._timeout, self._done)
         return LoadSamples(
+            started=self._start,
             due=self._due,
             sent=self._sent,
             done=done,

@@ -16,6 +16,7 @@ from gitrain.checks.data_difference import CHECKS as DATA_CHECKS
 from gitrain.checks.integration import CHECKS as INTEGRATION_CHECKS
 from gitrain.checks.lock import CHECKS as LOCK_CHECKS
 from gitrain.checks.report import CheckReport, CheckVerdict
+from gitrain.checks.service import CHECKS as SERVICE_CHECKS
 from gitrain.checks.training import CHECKS as TRAINING_CHECKS
 from gitrain.errors import GitrainError, UsageError
 from gitrain.operations.check_artifacts import check_artifacts
@@ -23,6 +24,7 @@ from gitrain.operations.check_behaviour import BehaviourChecks
 from gitrain.operations.check_data import check_data
 from gitrain.operations.check_integration import check_integration
 from gitrain.operations.check_lock import check_lock
+from gitrain.operations.check_service import ServiceTools, check_service
 from gitrain.operations.check_training import TrainingChecks
 from gitrain.operations.stage import Stage
 from gitrain.pipeline.repository import ArtifactCache, Repository
@@ -50,6 +52,7 @@ class CheckTools:
         sandbox: runs a stage again.
         clock: seconds that only grow.
         base: the commit to compare with, if one was named.
+        open_service: gives what a service is started and asked with; None where the project declares none.
     """
 
     stage: Stage
@@ -62,6 +65,7 @@ class CheckTools:
     sandbox: StageSandbox
     clock: Callable[[], float]
     base: str | None = None
+    open_service: Callable[[], ServiceTools] | None = None
 
 
 class CheckRun(Protocol):
@@ -157,6 +161,13 @@ def _integration(tools: CheckTools) -> CheckRun:
     return _WholeGroup(INTEGRATION_CHECKS, run)
 
 
+def _service(tools: CheckTools) -> CheckRun:
+    open_service = tools.open_service
+    if open_service is None:
+        raise UsageError("the project declares no service", fix="write bentofile.yaml, as docs/service.md says.")
+    return _WholeGroup(SERVICE_CHECKS, lambda: check_service(open_service()))
+
+
 #: The groups by name, in the order in which `gitrain check all` runs them.
 GROUPS: Mapping[str, CheckGroup] = MappingProxyType(
     {
@@ -168,6 +179,7 @@ GROUPS: Mapping[str, CheckGroup] = MappingProxyType(
             CheckGroup(name="training", definitions=TRAINING_CHECKS, begin=_training),
             CheckGroup(name="behaviour", definitions=BEHAVIOUR_CHECKS, begin=_behaviour),
             CheckGroup(name="integration", definitions=INTEGRATION_CHECKS, begin=_integration),
+            CheckGroup(name="service", definitions=SERVICE_CHECKS, begin=_service),
         )
     }
 )

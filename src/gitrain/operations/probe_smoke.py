@@ -59,9 +59,21 @@ def probe_smoke(
 
 
 def wait_until_ready(
-    client: ServiceClient, limit: float, *, clock: Callable[[], float], sleep: Callable[[float], None]
+    client: ServiceClient,
+    limit: float,
+    *,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+    gone: Callable[[], str] = str,
 ) -> tuple[float | None, str]:
     """Wait until `GET /readyz` answers 200.
+
+    Args:
+        client: sends to the service.
+        limit: seconds.
+        clock: seconds that only grow.
+        sleep: waits.
+        gone: says why there is no use in waiting any longer; empty as long as there is.
 
     Returns:
         The seconds it took, or None if it took more than `limit`; and what was said last.
@@ -75,8 +87,8 @@ def wait_until_ready(
                 return clock() - start, said
         except IntegrationError as error:
             said = error.what
-        if clock() - start >= limit:
-            return None, said
+        if (why := gone()) or clock() - start >= limit:
+            return None, why or said
         sleep(_BETWEEN)
 
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from gitrain.probes.client import Reply
 
-__all__ = ["HostileReply", "HostileRequest", "HostileSender", "hostile_requests"]
+__all__ = ["HostileReply", "HostileRequest", "HostileSender", "hostile_requests", "slow_request"]
 
 _JSON = {"content-type": "application/json"}
 _MEGABYTE = 2**20
@@ -174,6 +174,12 @@ def hostile_requests(host: str, path: str, good: bytes) -> tuple[HostileRequest,
         ),
     ]
     return tuple(requests)
+
+
+def slow_request(host: str, path: str, good: bytes) -> HostileRequest:
+    """A good request whose body takes a second to arrive; arguments as in `hostile_requests`."""
+    head = _head("POST", path, host, {**_JSON, "content-length": str(len(good))})
+    return HostileRequest(name="a body that comes slowly", chunks=_slices(head + good, 20), refused=False)
 
 
 def _head(method: str, path: str, host: str, headers: Mapping[str, str]) -> bytes:

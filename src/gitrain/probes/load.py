@@ -1,6 +1,6 @@
 """What a load of requests shows: percentiles, errors, pauses, and whether the schedule was kept."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -19,6 +19,7 @@ class LoadSamples:
     """What happened to each request that was due; all arrays have the shape (requests,).
 
     Attributes:
+        started: the generator's clock at the start.
         due: when it was due, seconds since the start, rising.
         sent: when it was handed to the network; NaN if it never was: too many others had no answer yet.
         done: when its answer had been read; without an answer, when a user would have given up.
@@ -28,6 +29,7 @@ class LoadSamples:
         stale: of these, how many were made from stale features.
     """
 
+    started: float
     due: NDArray[np.float64]
     sent: NDArray[np.float64]
     done: NDArray[np.float64]
@@ -39,7 +41,7 @@ class LoadSamples:
     def after(self, seconds: float) -> Self:
         """The requests that were due at `seconds` or later: those before were the warm-up."""
         kept = self.due >= seconds
-        return type(self)(**{name: values[kept] for name, values in vars(self).items()})
+        return replace(self, **{name: values[kept] for name, values in vars(self).items() if name != "started"})
 
 
 @dataclass(frozen=True, kw_only=True)

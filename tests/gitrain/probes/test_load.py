@@ -14,6 +14,7 @@ def samples(due, done, *, sent=None, status=None, rows=1, missing=0, stale=0):
     due = np.array(due, dtype=np.float64)
     count = len(due)
     return LoadSamples(
+        started=0.0,
         due=due,
         sent=due.copy() if sent is None else np.array(sent, dtype=np.float64),
         done=np.array(done, dtype=np.float64),
