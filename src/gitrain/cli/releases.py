@@ -15,7 +15,6 @@ from gitrain.reports.releases_markdown import render_release, render_releases, r
 from gitrain.reports.verdicts_markdown import render_verdicts
 from gitrain.settings import load_settings
 from gitrain.tracking.runs import RunRecord
-from gitrain.verdicts import Outcome
 from gitrain.wiring import Surroundings, open_git, open_repository, open_run_store
 from gitrain.wiring.releases import (
     open_release_keys,
@@ -88,15 +87,14 @@ def publish(arguments: argparse.Namespace) -> int:
         make_tag=not arguments.no_tag,
         registration=None if arguments.no_register else _registration(found),
     )
+    verified = published.verified
     if arguments.json:
         print_json(published.to_json())
-    elif published.verified.outcome is not Outcome.PASSED:
-        print_text(render_verdicts(f"Release {published.verified.version}", published.verified.verdicts))
     else:
-        title = f"Release {published.verified.version} of {found.project.name}"
-        steps = render_steps([(step.name, step.done, step.text) for step in published.steps])
-        print_text(f"{render_verdicts(title, published.verified.verdicts)}\n{steps}")
-    return published.verified.outcome.exit_code
+        text = render_verdicts(f"Release {verified.version} of {found.project.name}", verified.verdicts)
+        steps = [(step.name, step.done, step.text) for step in published.steps]
+        print_text(f"{text}\n{render_steps(verified.record, steps)}" if verified.record and steps else text)
+    return verified.outcome.exit_code
 
 
 def _registration(found: Surroundings) -> ReleaseRegistration:

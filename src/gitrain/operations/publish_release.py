@@ -10,7 +10,7 @@ from gitrain.errors import PipelineError, ReleaseError, UsageError
 from gitrain.lineage import digest_of_bytes
 from gitrain.operations.find_release import LATEST
 from gitrain.operations.record_run import RecordStore
-from gitrain.operations.verify_release import VerifiedRelease, verify_release
+from gitrain.operations.verify_release import TAG, VerifiedRelease, judge_tag, verify_release
 from gitrain.pipeline.layout import LOCK
 from gitrain.pipeline.workspace import Workspace
 from gitrain.project import Project
@@ -149,7 +149,8 @@ def publish_release(
         steps.append(_tagged(record, tags))
     if registration is not None:
         steps.append(_registered(record, registration))
-    verdicts = tuple(judged if each.name == SIGNATURE else each for each in verified.verdicts)
+    now = {SIGNATURE: judged, TAG: judge_tag(record, tags.tags())}
+    verdicts = tuple(now.get(each.name, each) for each in verified.verdicts)
     return PublishedRelease(verified=replace(verified, verdicts=verdicts), steps=tuple(steps))
 
 

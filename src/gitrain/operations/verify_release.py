@@ -11,7 +11,10 @@ from gitrain.release.store import ReleaseStore
 from gitrain.release.tags import ReleaseTag, named_record, release_tag
 from gitrain.verdicts import Outcome, Verdict, worst
 
-__all__ = ["VerifiedRelease", "judge_tag", "verify_release"]
+__all__ = ["TAG", "VerifiedRelease", "judge_tag", "verify_release"]
+
+#: The name of the verdict about the tag.
+TAG = "release:tag"
 
 _SCHEMA_VERSION = 1
 _TOLD = 20
@@ -113,4 +116,4 @@ def _of_digests(problems: Sequence[str], record: ReleaseRecord | None) -> list[V
 
 
 def _tag(outcome: Outcome, reason: str) -> Verdict:
-    return Verdict(name="release:tag", outcome=outcome, reason=reason)
+    return Verdict(name=TAG, outcome=outcome, reason=reason)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from gitrain.release.record import ReleaseRecord
+from gitrain.release.tags import release_tag
 from gitrain.reports.markdown import escape, format_figure, table
 from gitrain.reports.verdicts_markdown import MARKS
 from gitrain.verdicts import Outcome
@@ -73,11 +74,14 @@ def render_release(record: ReleaseRecord, store: str, attachments: Sequence[str]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def render_steps(steps: Sequence[tuple[str, bool, str]]) -> str:
+def render_steps(record: ReleaseRecord, steps: Sequence[tuple[str, bool, str]]) -> str:
     """What was done and what was there: the name of a step, whether it was done now, a sentence."""
     lines = [f"* {escape(name)}: {escape(text, longest=600)}" for name, _, text in steps]
     if not any(done for _, done, _ in steps):
         lines.append("\nNothing was new.")
+    elif any(done for name, done, _ in steps if name == "tag"):
+        # To be copied: the sentences above have invisible spaces, which keep a forge from reading names as mentions.
+        lines.append(f"\n`git push origin {release_tag(record).name}` shows the tag to others.")
     return "\n".join(lines) + "\n"
 
 

@@ -227,6 +227,7 @@ class TestPublishing:
         first = publish(keys=[TRUSTED], signer=SIGNER)
         assert first.verified.outcome is Outcome.PASSED
         assert steps(first) == {"signature": True, "store": True, "tag": True}
+        assert "names this record" in first.verified.verdicts[-1].reason
         for store in (local, remote):
             assert store.find("1.4.0") == record
             assert list(store.attachments("1.4.0")) == [SBOM, signature_name(SIGNER.fingerprint)]

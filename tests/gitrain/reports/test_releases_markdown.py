@@ -36,7 +36,7 @@ def test_what_others_wrote_stays_text(tmp_path):
 
     text = render_release(ReleaseRecord.model_validate(payload), hostile, [hostile])
     text += render_releases([(ReleaseRecord.model_validate(payload), [hostile], False)])
-    text += render_steps([(hostile, True, hostile)])
+    text += render_steps(record, [(hostile, True, hostile)])
 
     assert "<script>" not in text.replace("\\<", "")
     assert "@all" not in text
@@ -44,6 +44,11 @@ def test_what_others_wrote_stays_text(tmp_path):
     assert "](http" not in text.replace("\\]", "")
 
 
-def test_whether_anything_was_new():
-    assert render_steps([("tag", True, "made")]) == "* tag: made\n"
-    assert render_steps([("tag", False, "there already")]).endswith("Nothing was new.\n")
+def test_whether_anything_was_new(tmp_path):
+    record = make_release(tmp_path / "bundle", "1.4.0", project="flight-delay").record
+
+    assert render_steps(record, [("store", True, "copied"), ("tag", True, "made")]) == (
+        "* store: copied\n* tag: made\n\n`git push origin flight-delay@v1.4.0` shows the tag to others.\n"
+    )
+    assert render_steps(record, [("store", True, "copied")]) == "* store: copied\n"
+    assert render_steps(record, [("tag", False, "there already")]).endswith("Nothing was new.\n")
