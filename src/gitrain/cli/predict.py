@@ -23,7 +23,9 @@ def predict(arguments: argparse.Namespace) -> int:
         )
     progress = progress_to_stderr()
     with open_batch(arguments.directory, arguments.input, arguments.output, store=arguments.store) as files:
-        report = predict_batch(files.batch, files.source, files.output, workspace=files.workspace, progress=progress)
+        report = predict_batch(
+            files.batch, files.source, files.output, workspace=files.workspace, progress=progress, workers=files.workers
+        )
     if arguments.json:
         print_json(report.model_dump(mode="json"))
     else:

@@ -1,7 +1,8 @@
 """`gitrain predict`: the rows of a file, judged by the contract and predicted part by part."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import polars as pl
@@ -22,9 +23,10 @@ from gitrain.serving.row_source import RowSource
 
 __all__ = ["PART_ROWS", "BatchPredictor", "batch_contract", "predict_batch"]
 
-#: Rows of a part: what a killed run loses at most, and what is in memory at once.
+#: Rows of a part: what a worker that is killed loses at most, and what it has in memory.
 PART_ROWS = 50_000
 
+_PREDICTED, _QUARANTINED = ".parquet", ".quarantine.parquet"
 _STRUCTURE = ("missing_column", "type")
 # The generation of the parts' format: parts of another one are made anew.
 _FORMAT = 1
@@ -61,6 +63,7 @@ def predict_batch(
     workspace: Workspace,
     progress: Callable[[str], None],
     part_rows: int = PART_ROWS,
+    workers: int = 1,
 ) -> BatchReport:
     """Predict the rows of a file and write them to `output`, a parquet file.
 
@@ -76,6 +79,7 @@ def predict_batch(
         workspace: where it is written.
         progress: told of each part.
         part_rows: rows of a part.
+        workers: so many parts are worked on at a time, and are in memory then. The numbers do not depend on it.
 
     Raises:
         FeatureError, ModelError, IntegrationError: the rows cannot be predicted; what is done stays done.
@@ -90,26 +94,35 @@ def predict_batch(
             batch.project.name, batch.release, source.rows, structure, input_digest=source.digest
         )
     _start(workspace, parts, {"batch": batch.digest, "rows": source.digest, "part_rows": part_rows})
-    starts = range(0, source.rows, part_rows)
-    summaries = []
-    for number, start in enumerate(starts):
+    numbers = range(-(-source.rows // part_rows))
+
+    def work(number: int) -> tuple[PartSummary, bool]:
         name = f"{parts}/{number:06d}"
         summary = _finished(workspace, name)
-        done = min(start + part_rows, source.rows)
-        if summary is None:
-            summary = _predict_part(batch, contract, source.read(start, part_rows), workspace, name)
-            progress(f"{done:,} of {source.rows:,} rows, {summary.quarantined:,} of this part in quarantine")
-        else:
-            progress(f"{done:,} of {source.rows:,} rows, this part by an earlier run")
-        summaries.append(summary)
-    quarantine = f"{output}.quarantine.parquet"
+        if summary is not None:
+            return summary, False
+        return _predict_part(batch, contract, source.read(number * part_rows, part_rows), workspace, name), True
+
+    summaries: list[PartSummary] = []
+    # Threads are enough: look-ups and models let go of the interpreter.
+    pool = ThreadPoolExecutor(workers)
+    try:
+        for number, (summary, is_new) in zip(numbers, pool.map(work, numbers), strict=True):
+            done = min((number + 1) * part_rows, source.rows)
+            said = f"{summary.quarantined:,} of this part in quarantine" if is_new else "this part by an earlier run"
+            progress(f"{done:,} of {source.rows:,} rows, {said}")
+            summaries.append(summary)
+    finally:
+        pool.shutdown(cancel_futures=True)
+    quarantine = f"{output}{_QUARANTINED}"
     # The output comes last: where it is new, the quarantine is that of the same run.
-    if any(summary.quarantined for summary in summaries):
-        workspace.write_table(quarantine, _joined(workspace, parts, len(summaries), ".quarantine.parquet"))
+    quarantined = [number for number, summary in enumerate(summaries) if summary.quarantined]
+    if quarantined:
+        workspace.write_table(quarantine, _joined(workspace, parts, quarantined, _QUARANTINED))
     else:
         workspace.remove(quarantine)
     if summaries:
-        workspace.write_table(output, _joined(workspace, parts, len(summaries), ".parquet"))
+        workspace.write_table(output, _joined(workspace, parts, numbers, _PREDICTED))
     else:
         workspace.write_table(output, _outputs(batch, contract, pl.DataFrame(schema=contract.dtypes), None))
     report = BatchReport.of(
@@ -123,8 +136,8 @@ def predict_batch(
     return report
 
 
-def _joined(workspace: Workspace, parts: str, count: int, suffix: str) -> pl.DataFrame:
-    return pl.concat([workspace.read_table(f"{parts}/{number:06d}{suffix}") for number in range(count)])
+def _joined(workspace: Workspace, parts: str, numbers: Iterable[int], suffix: str) -> pl.DataFrame:
+    return pl.concat([workspace.read_table(f"{parts}/{number:06d}{suffix}") for number in numbers])
 
 
 def _structure(project: Project, table: Table, contract: TableContract, source: RowSource) -> list[Finding]:
@@ -161,8 +174,8 @@ def _finished(workspace: Workspace, name: str) -> PartSummary | None:
         summary = parse_json(PartSummary, workspace.read_text(f"{name}.json"), source=f"{name}.json")
     except SettingsError:
         return None
-    for file, digest in summary.digests.items():
-        path = f"{name}{file}"
+    for suffix, digest in summary.digests.items():
+        path = f"{name}{suffix}"
         if not workspace.exists(path) or workspace.digest(path) != digest:
             return None
     return summary
@@ -181,8 +194,11 @@ def _predict_part(
         )
     known = validation.kept.select(project.features.entity.known_in_advance)
     predictions = batch.predictor.predict(known) if known.height else None
-    workspace.write_table(f"{name}.parquet", _outputs(batch, contract, validation.kept, predictions))
-    workspace.write_table(f"{name}.quarantine.parquet", validation.quarantined)
+    files = {_PREDICTED: _outputs(batch, contract, validation.kept, predictions)}
+    if validation.quarantined.height:
+        files[_QUARANTINED] = validation.quarantined
+    for suffix, frame in files.items():
+        workspace.write_table(f"{name}{suffix}", frame)
     summary = PartSummary(
         rows=rows.height,
         quarantined=validation.quarantined.height,
@@ -191,7 +207,7 @@ def _predict_part(
         missing=_counted(predictions.missing) if predictions is not None else {},
         stale=_counted(predictions.stale) if predictions is not None else {},
         newest=dict(predictions.newest) if predictions is not None else {},
-        digests={file: workspace.digest(f"{name}{file}") for file in (".parquet", ".quarantine.parquet")},
+        digests={suffix: workspace.digest(f"{name}{suffix}") for suffix in files},
     )
     workspace.write_text(f"{name}.json", summary.to_json())
     return summary

@@ -26,7 +26,7 @@ class PartSummary(Section):
         missing: by feature, predicted rows without a value.
         stale: by history, predicted rows for whose decision it was behind.
         newest: by history, when its newest row in the store became known (UTC); None where the store has none.
-        digests: of the part's files, by name.
+        digests: of the part's files, by what their names end in.
     """
 
     rows: int = Field(ge=0)

@@ -21,6 +21,7 @@ __all__ = ["Predictions", "Predictor"]
 
 # From so many rows on arrays are quicker than loops.
 _MANY = 16
+_BITS = 24
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,17 +94,24 @@ def _missing(columns: Columns, names: Sequence[str], rows: int) -> tuple[tuple[s
                     found[index].append(name)
         return tuple(map(tuple, found))
     # Few patterns of what is missing are met by many rows: they share one tuple.
-    masks = np.packbits(np.column_stack([_is_missing(columns[name]) for name in names]), axis=1)
-    patterns: dict[bytes, tuple[str, ...]] = {}
-    keys = [mask.tobytes() for mask in masks]
-    for key in set(keys):
-        bits = np.unpackbits(np.frombuffer(key, dtype=np.uint8), count=len(names))
-        patterns[key] = tuple(name for name, bit in zip(names, bits, strict=True) if bit)
-    return tuple(patterns[key] for key in keys)
+    codes, patterns = _patterns(np.column_stack([_is_missing(columns[name]) for name in names]))
+    shared = np.empty(len(patterns), dtype=object)
+    shared[:] = [tuple(name for name, missing in zip(names, row, strict=True) if missing) for row in patterns.tolist()]
+    return tuple(shared[codes].tolist())
+
+
+def _patterns(masks: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """For each row the number of its pattern, and the patterns."""
+    codes = np.zeros(len(masks), dtype=np.int64)
+    first = np.zeros(1, dtype=np.int64)
+    # The number so far and 24 columns more fit 63 bits.
+    for start in range(0, masks.shape[1], _BITS):
+        block = masks[:, start : start + _BITS]
+        codes = (codes << _BITS) | (block @ (1 << np.arange(block.shape[1], dtype=np.int64)))
+        _, first, codes = np.unique(codes, return_index=True, return_inverse=True)
+    return codes, masks[first]
 
 
 def _is_missing(values: NDArray[Any]) -> NDArray[np.bool_]:
-    if values.dtype == object:
-        return np.fromiter((value is None for value in values), dtype=np.bool_, count=len(values))
-    missing: NDArray[np.bool_] = np.isnan(values)
+    missing: NDArray[np.bool_] = values == None if values.dtype == object else np.isnan(values)  # noqa: E711
     return missing

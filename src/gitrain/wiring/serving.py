@@ -48,12 +48,14 @@ class BatchFiles:
         source: the rows.
         output: the file's name in `workspace`.
         workspace: the folder that the output lies in.
+        workers: how many parts are worked on at a time.
     """
 
     batch: BatchPredictor
     source: RowSource
     output: str
     workspace: LocalWorkspace
+    workers: int
 
 
 @contextlib.contextmanager
@@ -85,6 +87,7 @@ def open_batch(directory: str, source: str, output: str, *, store: str | None) -
             source=rows,
             output=target.name,
             workspace=workspace,
+            workers=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         )
 
 
@@ -138,12 +141,7 @@ def _open_predictor(found: Surroundings, store: str) -> BatchPredictor:
     )
     return BatchPredictor(
         project=found.project,
-        predictor=Predictor(
-            open_lookup(features, store, root),
-            open_served_model(root, threads=os.cpu_count() or 1),
-            features,
-            manifest.threshold,
-        ),
+        predictor=Predictor(open_lookup(features, store, root), open_served_model(root), features, manifest.threshold),
         release=identity.version if identity is not None else UNRELEASED,
         digest=digest,
     )
