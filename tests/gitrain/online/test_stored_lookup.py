@@ -1,0 +1,84 @@
+"""Online equals offline: for any definitions, any past, any order of materialisations and pushes, at any moment."""
+
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.gitrain.online import worlds
+from tests.gitrain.online.worlds import ASKED, World, asked_frame, assert_same, event_rows, feature_sets, world
+
+from gitrain.testing.online_fakes import MemoryOnlineStore
+
+DAYS = 5
+_DAY = st.integers(0, DAYS - 1)
+#: What happens to a store: each with what it needs to happen.
+STEPS = st.one_of(
+    st.tuples(st.just("write"), _DAY.flatmap(lambda day: st.tuples(st.just(day), event_rows(day)))),
+    st.tuples(st.just("materialize"), st.tuples(st.none() | _DAY, st.none() | _DAY)),
+    st.tuples(st.just("push"), st.integers(0, DAYS + 1).flatmap(lambda day: event_rows(day, most=4))),
+    st.tuples(st.just("push"), st.integers(0, DAYS + 1).flatmap(lambda day: event_rows(day, most=4))),
+    st.tuples(st.just("ask"), st.lists(ASKED, max_size=6)),
+)
+
+
+def _fill(place: World, days: list[list[dict[str, Any]]]) -> None:
+    for day, rows in enumerate(days):
+        place.write(day, rows)
+
+
+def _ask(place: World, rows: pl.DataFrame) -> None:
+    columns, stale = place.expected(rows)
+    assert_same(place.lookup().look_up(rows), columns, stale)
+    assert_same(place.lookup(many_rows=0).look_up(rows), columns, stale)
+
+
+@pytest.mark.slow
+@given(
+    feature_sets(),
+    st.tuples(*(event_rows(day) for day in range(DAYS))),
+    st.lists(STEPS, max_size=7),
+    st.lists(ASKED, min_size=1, max_size=8),
+)
+@settings(max_examples=100)
+def test_online_equals_offline(features, days, steps, rows):
+    with world(features, MemoryOnlineStore()) as place:
+        _fill(place, days)
+        place.materialize()
+        for step, given_ in steps:
+            match step:
+                case "write":
+                    place.write(*given_)
+                case "materialize":
+                    since, through = given_
+                    if since is None or through is None or since <= through:
+                        place.materialize(since, through)
+                case "push":
+                    if place.reads("events"):
+                        place.push(given_)
+                case "ask":
+                    _ask(place, asked_frame(given_))
+        _ask(place, asked_frame(rows))
+
+
+@given(feature_sets(), st.lists(event_rows(2), min_size=2, max_size=4), st.randoms(use_true_random=False))
+@settings(max_examples=20)
+def test_pushes_in_any_order_and_twice_give_the_same(features, parts, random):
+    """If no two of them are of one key; of one key the last counts."""
+    rows = {row["id"]: row for part in parts for row in part}
+    asked = asked_frame([worlds.asked(day, 20) for day in (2, 3, 4)])
+    found = []
+    for _ in range(2):
+        order = list(rows.values())
+        random.shuffle(order)
+        with world(features, MemoryOnlineStore()) as place:
+            place.materialize(through=1)
+            if not place.reads("events"):
+                return
+            for row in order:
+                place.push([row])
+            assert not place.push(order).changed
+            found.append(place.lookup().look_up(asked))
+    columns = {name: values for name, values in found[1].columns.items()}
+    assert_same(found[0], columns, found[1].stale)
