@@ -75,10 +75,12 @@ def publish(arguments: argparse.Namespace) -> int:
     """Verify, sign, copy, tag and register a release; what is done already is left as it is."""
     found = open_repository(arguments.directory)
     settings = found.settings
+    target = open_release_store(settings, arguments.store)
     published = publish_release(
         found.project,
-        open_release_stores(settings),
-        open_release_store(settings, arguments.store),
+        # One that is published already, by another machine, is tagged and registered all the same.
+        [*open_release_stores(settings), target],
+        target,
         arguments.version,
         tags=open_git(settings.root),
         keys=open_release_keys(settings),

@@ -161,6 +161,18 @@ def test_publishing_again_does_nothing_new(run, project, released, monkeypatch, 
     assert json.loads(run("list", "--json")[1])[0]["tagged"]
 
 
+def test_what_another_machine_published_is_tagged(run, project, released, tmp_path):
+    (project / ".gitrain" / "releases").rename(tmp_path / "shared")
+    assert run("publish", "--no-register")[0] == 3
+    code, out, _ = run("publish", "--no-register", "--store", str(tmp_path / "shared"), "--json")
+    assert code == 0
+    assert {step["name"]: step["done"] for step in json.loads(out)["steps"]} == {
+        "signature": False,
+        "store": False,
+        "tag": True,
+    }
+
+
 @pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="ssh-keygen is not installed")
 def test_signed_releases(run, project, released, monkeypatch, tmp_path):
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "key"], check=True)
