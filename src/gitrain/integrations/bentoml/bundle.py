@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from gitrain.errors import IntegrationError, ReleaseError
+from gitrain.lineage import digest_of_file
 from gitrain.release.bentofile import BENTOFILE
 from gitrain.release.packing import BuiltBundle, BundlePlan
 
@@ -49,9 +50,10 @@ class BentoBuilder:
         """Build a bundle in an empty folder."""
         (plan.context / _REQUIREMENTS).write_text(plan.requirements, encoding="utf-8")
         (plan.context / BENTOFILE).write_text(_bentofile(plan), encoding="utf-8")
+        given = _contents(plan.context)
         answer = self._run(plan)
         shutil.move(answer["path"], folder)
-        _compare(plan.context, folder / "src")
+        _compare(given, _contents(folder / "src"))
         _normalise(plan, folder)
         _refuse_paths(folder, (plan.context, self.scratch))
         return BuiltBundle(folder=folder, modules={name: Path(file) for name, file in answer["modules"].items()})
@@ -147,9 +149,8 @@ def _normalise(plan: BundlePlan, folder: Path) -> None:
     os.utime(folder, (time, time))
 
 
-def _compare(context: Path, packed: Path) -> None:
-    """BentoML leaves out what its own patterns say: nothing of the context may be among it."""
-    wanted, found = _contents(context), _contents(packed)
+def _compare(wanted: Mapping[str, str], found: Mapping[str, str]) -> None:
+    """BentoML leaves out what its own patterns say: nothing of the context may be among it, and nothing added."""
     if wanted != found:
         different = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
         raise ReleaseError(
@@ -158,8 +159,8 @@ def _compare(context: Path, packed: Path) -> None:
         )
 
 
-def _contents(folder: Path) -> Mapping[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+def _contents(folder: Path) -> Mapping[str, str]:
+    return {path.relative_to(folder).as_posix(): digest_of_file(path) for path in folder.rglob("*") if path.is_file()}
 
 
 def _refuse_paths(folder: Path, places: tuple[Path, ...]) -> None:
