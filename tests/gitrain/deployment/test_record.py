@@ -50,7 +50,7 @@ def test_times_are_in_utc() -> None:
         ("desired_by", "main"),
         ("actor", ""),
         ("ended", BEGAN - timedelta(seconds=1)),
-        ("began", datetime(2026, 3, 1)),  # noqa: DTZ001
+        ("began", datetime(2026, 3, 1)),
         ("ending", "FINE"),
         ("unknown", 1),
     ],
