@@ -9,10 +9,12 @@
 """
 
 import contextlib
+import fcntl
+import glob
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +30,7 @@ __all__ = ["ObjectReleaseStore"]
 
 _RECORDS = "records"
 _RECORD = ".json"
+_LOCK = ".lock"
 _BYTECODE = "__pycache__"
 
 
@@ -98,9 +101,8 @@ class ObjectReleaseStore:
                 )
             return folder
         try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
-                unfinished = Path(scratch, "bundle")
+            with _scratch_beside(folder) as scratch:
+                unfinished = scratch / "bundle"
                 self._copy(record, manifest, unfinished)
                 os.rename(unfinished, folder)
         except OSError as error:
@@ -230,6 +232,27 @@ class ObjectReleaseStore:
                 f"release {record.version} in {self.url} is damaged: {wrong[0]}",
                 fix="publish it again from a store that has it whole: `gitrain release verify` says what is wrong.",
             )
+
+
+@contextlib.contextmanager
+def _scratch_beside(folder: Path) -> Iterator[Path]:
+    """A folder of our own beside `folder`; those that killed processes left there are removed.
+
+    Each holds a lock that the system lets go of with its process.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    prefix = f".{folder.name}."
+    for left in folder.parent.glob(f"{glob.escape(prefix)}*/{_LOCK}"):
+        with contextlib.suppress(OSError), left.open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left.parent)
+    with (
+        tempfile.TemporaryDirectory(dir=folder.parent, prefix=prefix) as scratch,
+        Path(scratch, _LOCK).open("ab") as lock,
+    ):
+        with contextlib.suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield Path(scratch)
 
 
 def _record(version: str) -> str:

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -254,5 +255,18 @@ def test_unpacking_is_one_step(tmp_path):
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=False)
     assert done.returncode == -signal.SIGKILL
     assert not (tmp_path / "unpacked").exists()
+    assert list(tmp_path.glob(".unpacked.*"))
     ObjectReleaseStore(LocalObjects(tmp_path / "releases")).unpack("1.4.0", tmp_path / "unpacked")
     assert tree(tmp_path / "unpacked") == tree(made.bundle)
+    assert not list(tmp_path.glob(".unpacked.*"))
+
+
+def test_several_unpack_at_once(tmp_path):
+    made = make_release(tmp_path / "bundle", files={f"src/f{number}": b"x" * number for number in range(50)})
+    store = ObjectReleaseStore(LocalObjects(tmp_path / "releases"))
+    store.publish(made.record, made.bundle, made.attachments)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: store.unpack("1.4.0", tmp_path / "unpacked"), range(8)))
+    assert set(found) == {tmp_path / "unpacked"}
+    assert tree(tmp_path / "unpacked") == tree(made.bundle)
+    assert not list(tmp_path.glob(".unpacked.*"))

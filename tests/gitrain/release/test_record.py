@@ -12,7 +12,9 @@ from gitrain.errors import ReleaseError
 from gitrain.lineage import digest_of_bytes
 from gitrain.release.bundle import BundleFile, BundleManifest
 from gitrain.release.contents import contradictions
-from gitrain.release.record import RecordedVerdict, ReleaseRecord
+from gitrain.release.identity import ReleaseIdentity
+from gitrain.release.record import RecordedServing, RecordedVerdict, ReleaseRecord
+from gitrain.release.signature import Signature
 from gitrain.testing.releases import make_release
 from gitrain.verdicts import Outcome, Verdict
 
@@ -37,6 +39,16 @@ def test_the_text_of_a_manifest_is_a_format(tmp_path):
 
     assert manifest.to_json() == (GOLDEN / "manifest.json").read_text()
     assert BundleManifest.from_json(manifest.to_json(), source="x") == manifest
+
+
+@pytest.mark.repository
+@pytest.mark.parametrize(
+    "kind", [ReleaseRecord, ReleaseIdentity, RecordedServing, RecordedVerdict, BundleManifest, BundleFile, Signature]
+)
+def test_every_key_of_a_file_is_documented(kind, request):
+    text = (request.config.rootpath / "docs" / "releases.md").read_text(encoding="utf-8")
+
+    assert [name for name in kind.model_fields if f"`{name}`" not in text and f'"{name}"' not in text] == []
 
 
 def test_records_of_equal_bundles_are_equal_whenever_they_are_made(tmp_path):
