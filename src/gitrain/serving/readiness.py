@@ -51,6 +51,8 @@ class Readiness:
         except GitrainError as error:
             return str(error)
         self._newest = {name: utc_text(when) for name, when in found.newest.items()}
+        if found.newest and not any(self._newest.values()):
+            return "the online store holds none of the histories: run `gitrain features materialize`"
         return None
 
     def newest(self) -> dict[str, str | None]:

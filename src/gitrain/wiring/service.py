@@ -90,9 +90,10 @@ def open_service(root: Path, observer: ServiceObserver) -> OpenedService:
     )
     schema = _schema(project)
     version = found.identity.version if found.identity else UNRELEASED
-    log = PredictionLog(
-        Path(os.environ.get("GITRAIN_PREDICTION_LOG") or root / PREDICTION_LOG), clock=_now, observer=observer
-    )
+    readiness = Readiness(_known(root), schema=schema, predictor=predictor)
+    folder = Path(os.environ.get("GITRAIN_PREDICTION_LOG") or root / PREDICTION_LOG)
+    log = PredictionLog(folder, clock=_now, observer=observer)
+    # Last: it is a thread, and what failed before it is tried again.
     log.start()
     observer.opened(
         seconds=seconds,
@@ -104,7 +105,6 @@ def open_service(root: Path, observer: ServiceObserver) -> OpenedService:
             "format": model.format,
         },
     )
-    readiness = Readiness(_known(root), schema=schema, predictor=predictor)
     return OpenedService(
         schema=schema,
         answering=Answering(schema, predictor, release=version, clock=_now, observer=_CountedAndLogged(observer, log)),

@@ -48,6 +48,7 @@ class Lookup:
         self.calls = []
         self.failing = None
         self.fails_for = None
+        self.newest: datetime | None = NEWEST
 
     def look_up(self, rows):
         numbers = rows["number"].to_list()
@@ -57,7 +58,7 @@ class Lookup:
         return FoundFeatures(
             columns={"number": np.array(numbers, dtype=np.float64), "gust": np.full(len(numbers), np.nan)},
             stale=tuple(("wind",) if number % 2 else () for number in numbers),
-            newest={"wind": NEWEST},
+            newest={"wind": self.newest},
         )
 
 

@@ -80,6 +80,13 @@ def test_a_known_row_that_is_no_request_is_named(predictor):
     assert "counters[0].number" in reason
 
 
+def test_a_store_that_holds_nothing_is_not_ready(predictor, lookup):
+    readiness = Readiness(known(1), schema=SCHEMA, predictor=predictor)
+    lookup.newest = None
+
+    assert "holds none of the histories" in readiness.check()
+
+
 def test_a_store_that_goes_away_and_comes_back(predictor, lookup):
     readiness = Readiness(known(1), schema=SCHEMA, predictor=predictor)
     assert readiness.check() is None

@@ -87,28 +87,31 @@ class Application:
         """Open model, store and log. What fails is said in the log and by /readyz: dying would mend nothing."""
         self._tried = self._clock()
         try:
-            self._opened = self._open_service(_Observer(self._metrics, self._say))
+            opened = self._open_service(_Observer(self._metrics, self._say))
         except GitrainError as error:
             self._failure = "the service could not be opened"
             self._say("open", "not ready: %s", error)
             self._metrics.ready(False)
             return
-        if self._opened.remote:
+        if opened.remote:
             self._executor = ThreadPoolExecutor(1, thread_name_prefix="predictions")
-        self._max_bytes = self._opened.schema.max_bytes
+        self._max_bytes = opened.schema.max_bytes
         self._coalescer = Coalescer(
-            self._opened.answering.answer,
+            opened.answering.answer,
             large=self._limits.large,
             max_waiting=self._limits.waiting_rows,
             max_large=self._limits.large_requests,
             beside=self._beside,
             executor=self._executor,
         )
+        self._opened = opened
 
     async def ready(self) -> bool:
         """Whether predictions can be made: the model answered its known rows, and the store answers now."""
         loop = asyncio.get_running_loop()
         if self._opened is None and self._clock() - self._tried >= 5:
+            # Before the thread says so itself: another probe may ask meanwhile.
+            self._tried = self._clock()
             await loop.run_in_executor(None, self.open)
         if self._opened is None:
             return False

@@ -1,6 +1,7 @@
 """A BentoML service around an `Application`."""
 
 import gc
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,8 @@ def make_service(make_application: Callable[[], "Application"], *, name: str, de
             return made[0]
 
         def __init__(self) -> None:
+            # uvicorn puts together a line for each request that nobody is shown.
+            logging.getLogger("uvicorn.access").propagate = False
             self.application().open()
             # What stays for good is left alone by the garbage collector: else it looks through all of it every few
             # seconds, and nobody is answered for 100 to 180 ms.
