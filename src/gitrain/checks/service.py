@@ -180,7 +180,8 @@ def judge_drain(
         limit: seconds.
         forced: whether it had to be killed.
     """
-    lost = int((statuses != 200).sum())
+    # A refusal is an answer too: nobody waits in vain, and load is judged elsewhere.
+    lost = int((~np.isin(statuses, (200, 429))).sum())
     figures: dict[str, Figure] = {
         "requests": len(statuses),
         "lost": lost + (not slow_answered),
@@ -194,7 +195,7 @@ def judge_drain(
     elif exit_code != 0:
         wrong.append(f"it ended with {exit_code}")
     if lost:
-        wrong.append(f"{lost:,} of {len(statuses):,} requests that were sent before got no answer, or another than 200")
+        wrong.append(f"{lost:,} of {len(statuses):,} requests that were sent before got no answer, or an error")
     if not slow_answered:
         wrong.append("a request whose body was on its way got no answer")
     if wrong:

@@ -46,7 +46,7 @@ __all__ = ["HttpScorer", "ServiceTools", "check_service", "compare_known"]
 
 _JSON = {"content-type": "application/json"}
 # Requests go on for so long before the service is told to stop, and after it.
-_BEFORE, _AFTER = 1.0, 1.0
+_BEFORE, _AFTER = 0.6, 0.6
 # A request that was sent this shortly before crossed the signal on its way.
 _CROSSING = 0.005
 

@@ -177,9 +177,9 @@ def hostile_requests(host: str, path: str, good: bytes) -> tuple[HostileRequest,
 
 
 def slow_request(host: str, path: str, good: bytes) -> HostileRequest:
-    """A good request whose body takes a second to arrive; arguments as in `hostile_requests`."""
+    """A good request whose head is there at once, and whose body takes most of a second; arguments as above."""
     head = _head("POST", path, host, {**_JSON, "content-length": str(len(good))})
-    return HostileRequest(name="a body that comes slowly", chunks=_slices(head + good, 20), refused=False)
+    return HostileRequest(name="a body that comes slowly", chunks=(head, *_slices(good, 16)), refused=False)
 
 
 def _head(method: str, path: str, host: str, headers: Mapping[str, str]) -> bytes:

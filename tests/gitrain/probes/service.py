@@ -6,8 +6,12 @@ It is run as a process, `python tests/gitrain/probes/service.py PORT DEFECT...`,
 import asyncio
 import contextlib
 import json
+import os
+import platform
+import signal
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -17,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-__all__ = ["KNOWN", "application", "score", "serving"]
+__all__ = ["KNOWN", "application", "main", "score", "serving"]
 
 _SCHEMAS = {
     "Row": {
@@ -140,11 +144,14 @@ def application(*defects: str) -> Starlette:
         defects: ``error-ROWS``: 500 for so many rows and more; ``shift``: adds 0.01 to each score; ``stall``: the third
             second of each ten stands still; ``lies``: says another version; ``stale``, ``missing``: says so of each
             row; ``unready``: never ready; ``shape``: an answer without a field; ``refuse``: 429 for one request in ten;
-            ``hang``: answers nothing; ``text``: errors as plain text.
+            ``hang``: answers nothing; ``text``: errors as plain text; ``slow``: 35 ms for each request, one at a time;
+            ``leak``: takes 200 MiB with the first request; ``python``, ``library``: runs with others than it was
+            built for; ``slow-model``: took long to read the model. As a process also ``crash`` and ``slow-start``,
+            ``deaf``: does not stop when told to, ``rude``: stops at once.
     """
     said = set(defects)
     rows_of_error = next((int(each.partition("-")[2]) for each in defects if each.startswith("error-")), None)
-    state = {"requests": 0, "stalled": False}
+    state: dict[str, Any] = {"requests": 0}
 
     async def predict(request: Request) -> Response:
         state["requests"] += 1
@@ -152,10 +159,12 @@ def application(*defects: str) -> Starlette:
             return _problem(429, "", "too many requests")
         if "hang" in said:
             await asyncio.sleep(30)
+        if "slow" in said:
+            time.sleep(0.035)
+        if "leak" in said and "kept" not in state:
+            state["kept"] = os.urandom(200 * 2**20)
         if "stall" in said and state["requests"] == 100:
             # Every request that comes now waits for this one, as behind a pause of the garbage collector.
-            import time
-
             time.sleep(0.3)
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             return _problem(415, "", "send application/json")
@@ -188,7 +197,16 @@ def application(*defects: str) -> Starlette:
         return JSONResponse({"release": "1.4.0", "request_id": "r", "features": {}, "predictions": predictions})
 
     async def release(_: Request) -> Response:
-        return JSONResponse({"version": "1.3.0" if "lies" in said else "1.4.0", "commit": "0" * 40})
+        return JSONResponse(
+            {
+                "version": "1.3.0" if "lies" in said else "1.4.0",
+                "commit": "0" * 40,
+                "python": "3.8.1" if "python" in said else platform.python_version(),
+                "machine": platform.machine(),
+                "libraries": {"numpy": "1.0.0" if "library" in said else "2.0.0"},
+                "model_load_seconds": 30.5 if "slow-model" in said else 0.25,
+            }
+        )
 
     async def ready(_: Request) -> Response:
         return Response(status_code=503 if "unready" in said else 200)
@@ -228,5 +246,19 @@ def serving(*defects: str) -> Iterator[str]:
         listening.close()
 
 
+def main(port: int, *defects: str) -> None:
+    """The service as a process."""
+    if "crash" in defects:
+        raise SystemExit("the model cannot be read from http://ada:secret@store/")
+    if "slow-start" in defects:
+        time.sleep(30)
+    server = uvicorn.Server(uvicorn.Config(application(*defects), host="127.0.0.1", port=port, log_level="warning"))
+    if "rude" in defects or "deaf" in defects:
+        server.capture_signals = contextlib.nullcontext
+    # uvicorn raises the signal again once it has stopped, which would end the process with it.
+    signal.signal(signal.SIGTERM, (lambda *_: os._exit(0)) if "rude" in defects else (lambda *_: None))
+    server.run()
+
+
 if __name__ == "__main__":
-    uvicorn.run(application(*sys.argv[2:]), host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")
+    main(int(sys.argv[1]), *sys.argv[2:])
