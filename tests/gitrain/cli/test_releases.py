@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
@@ -32,9 +33,9 @@ def root(git_repository):
 
 
 @pytest.fixture
-def project(root, request, monkeypatch):
+def project(root, monkeypatch):
     """The files of the project itself, which publishing asks for its name."""
-    source = request.config.rootpath / "tests" / "projects" / "tumours"
+    source = Path(__file__).parents[2] / "projects" / "tumours"
     monkeypatch.setattr(sys, "path", [*sys.path])
     for name in ("tumours.py", "params.yaml"):
         shutil.copy(source / name, root)
