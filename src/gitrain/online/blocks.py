@@ -18,12 +18,10 @@ _COUNT = struct.Struct("<H")
 _FIRST = struct.Struct("<q")
 _END = struct.Struct("<I")
 _OVERHEAD = _FIRST.size + _END.size
-_MOST_ENTRIES = 2**16 - 1
 
 
-@cache
-def _moments(count: int) -> struct.Struct:
-    return struct.Struct(f"<{count}q")
+# By the number of entries, which is small: a look-up unpacks the moments of dozens of blocks.
+_MOMENTS = [struct.Struct(f"<{count}q") for count in range(LARGEST_BLOCK // _OVERHEAD + 2)]
 
 
 @cache
@@ -36,7 +34,7 @@ def in_blocks(moments: Sequence[int], records: Sequence[bytes]) -> Iterator[tupl
     start, size = 0, _COUNT.size
     for place, record in enumerate(records):
         size += _OVERHEAD + len(record)
-        if place > start and (size > LARGEST_BLOCK or place - start == _MOST_ENTRIES):
+        if place > start and size > LARGEST_BLOCK:
             yield _block(moments[start:place], records[start:place])
             start, size = place, _COUNT.size + _OVERHEAD + len(record)
     if start < len(moments):
@@ -58,18 +56,25 @@ def first_moment(block: bytes) -> int:
     return first
 
 
-def found_in(block: bytes, moment: int) -> tuple[int, int]:
+def found_in(block: bytes, moment: int, size: int | None) -> tuple[int, int]:
     """The newest entry of a block at `moment` or before, where the block begins no later.
+
+    Args:
+        block: the block.
+        moment: microseconds since 1970, UTC.
+        size: of each record, where all have one.
 
     Returns:
         When it became known, and where in the block its record begins.
     """
-    count: int = _COUNT.unpack_from(block)[0]
-    moments = _moments(count).unpack_from(block, _COUNT.size)
+    count = block[0] | block[1] << 8
+    moments = _MOMENTS[count].unpack_from(block, 2)
     place = bisect_right(moments, moment) - 1
-    records = _COUNT.size + _OVERHEAD * count
+    records = 2 + 12 * count
+    if size is not None:
+        return moments[place], records + size * place
     if place:
-        records += _END.unpack_from(block, _COUNT.size + _FIRST.size * count + _END.size * (place - 1))[0]
+        records += _END.unpack_from(block, 2 + 8 * count + 4 * (place - 1))[0]
     return moments[place], records
 
 

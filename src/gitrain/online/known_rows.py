@@ -64,7 +64,7 @@ class RowReader:
             known = schema, self._compile(rows)
             self._compiled = known
         compiled = known[1]
-        columns = {name: rows.get_column(name).to_list() for name in compiled.plain}
+        columns = _plain(rows, compiled.plain)
         found: dict[str, Sequence[Any]] = {name: columns[column] for name, column in compiled.taken.items()}
         found |= self._computed(compiled, rows)
         decisions = found.pop(_DECISION, ())
@@ -107,23 +107,25 @@ class RowReader:
         # Several expressions go to a pool of threads, whose waking takes longer than they do; one struct does not. The
         # column beside them gives constants their length.
         struct = [pl.struct(*expressions, pl.col(entity.known_in_advance[0]).alias("\0"))] if expressions else []
-        return _Compiled(struct, tuple(plain), taken, keys, kinds)
+        computed = [expression.meta.output_name() for expression in expressions]
+        return _Compiled(struct, computed, tuple(sorted(plain)), taken, keys, kinds)
 
     def _computed(self, compiled: "_Compiled", rows: pl.DataFrame) -> dict[str, Sequence[Any]]:
         if not compiled.struct:
             return {}
         try:
-            frame = rows.select(compiled.struct).to_series().struct.unnest()
+            frame = rows.select(compiled.struct)
         except pl.exceptions.PolarsError as error:
             self._name_culprit(rows)
             raise FeatureError(
                 f"the features of {rows.height} rows cannot be computed: {' '.join(str(error).split())}",
                 fix="correct the expressions of the row features.",
             ) from error
-        *names, _ = frame.columns
         if rows.height == 1:
-            return {name: (value,) for name, value in zip(names, frame.row(0), strict=False)}
-        return {name: frame.get_column(name).to_list() for name in names}
+            found: dict[str, Any] = frame.item()
+            return {name: (found[name],) for name in compiled.computed}
+        fields = frame.to_series().struct
+        return {name: fields.field(name).to_list() for name in compiled.computed}
 
     def _name_culprit(self, rows: pl.DataFrame) -> None:
         for feature in self._row_features:
@@ -138,6 +140,7 @@ class _Compiled:
 
     Attributes:
         struct: one expression that computes what is not there yet, or none.
+        computed: the names of what it computes.
         plain: the columns whose values are used as they are.
         taken: row feature to the column that it is.
         keys: by column, gives the keys' texts.
@@ -145,10 +148,19 @@ class _Compiled:
     """
 
     struct: list[pl.Expr]
+    computed: list[str]
     plain: tuple[str, ...]
     taken: dict[str, str]
     keys: dict[str, Callable[[pl.DataFrame, dict[str, list[Any]]], Sequence[str | None]]]
     kinds: dict[str, str]
+
+
+def _plain(rows: pl.DataFrame, names: Sequence[str]) -> dict[str, list[Any]]:
+    if rows.height == 1:
+        # One call for all columns, with those that are not asked for.
+        row = dict(zip(rows.columns, rows.row(0), strict=True))
+        return {name: [row[name]] for name in names}
+    return {name: rows.get_column(name).to_list() for name in names}
 
 
 def _evaluated(rows: pl.DataFrame, name: str, expression: pl.Expr) -> pl.Series:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gitrain.features.definitions import FeatureSet
 from gitrain.online.blocks import found_in
@@ -14,9 +15,12 @@ from gitrain.online.exact_totals import ZERO, rounded_difference
 from gitrain.online.records import newest_numbers, text_at, window_record
 from gitrain.online.tracks import Track
 
-__all__ = ["NewestReader", "WindowReader", "columns_from"]
+__all__ = ["ColumnMaker", "NewestReader", "WindowReader"]
 
 _MICROSECOND = timedelta(microseconds=1)
+_NAN = math.nan
+_COUNT, _MEAN, _SUM, _EXACT_MEAN, _EXACT_SUM = range(5)
+_LEAST, _MOST = -(2**63), 2**63 - 1
 
 
 class WindowReader:
@@ -37,26 +41,29 @@ class WindowReader:
         self.width = len(self.offsets)
         self._held_from = held_from
         self._real = tuple(real)
-        self._fixed = track.fixed(real)
-        self._zeros = (0,) * (self._fixed.size // 8)
+        fixed = track.fixed(real)
+        self._unpack, self._size = fixed.unpack_from, fixed.size
         whole = track.whole(real)
         exact = [index for index in track.values if index not in whole]
         self._has_exact = bool(exact)
-        self._no_exact = (ZERO,) * len(exact)
-        #: By feature: its name, which moment the window begins at, what it is, where its count and its sum are.
-        self._plan: list[tuple[str, int, str, int, int]] = []
+        self._nothing = (0,) * (fixed.size // 8), (ZERO,) * len(exact)
+        self._names: list[str] = []
+        #: By feature: at which of `offsets` its window begins, what it is, where its count and its sum are.
+        self._plan: list[tuple[int, int, int, int]] = []
         for index, feature in track.windows:
             for name, length in zip(feature.names, feature.windows.values(), strict=True):
                 start = self.offsets.index(length // _MICROSECOND)
+                self._names.append(name)
                 if feature.aggregation == "count":
-                    self._plan.append((name, start, "count", 0, 0))
+                    self._plan.append((start, _COUNT, 0, 0))
                     continue
-                count = 1 + track.values.index(index)
+                count, mean = 1 + track.values.index(index), feature.aggregation == "mean"
                 if index in whole:
                     total = 1 + len(track.values) + whole.index(index)
-                    self._plan.append((name, start, feature.aggregation, count, total))
+                    self._plan.append((start, _MEAN if mean else _SUM, count, total))
                 else:
-                    self._plan.append((name, start, f"exact {feature.aggregation}", count, exact.index(index)))
+                    how = _EXACT_MEAN if mean else _EXACT_SUM
+                    self._plan.append((start, how, count, exact.index(index)))
 
     def read(
         self, values: dict[str, Sequence[Any]], decisions: Sequence[int], blocks: Sequence[bytes | None]
@@ -74,45 +81,50 @@ class WindowReader:
         columns: list[list[float]] = [[] for _ in self._plan]
         uncovered = []
         width, offsets, longest = self.width, self.offsets, self.offsets[-1]
+        held_from, record, nothing = self._held_from, self._record, self._nothing
         for row, decision in enumerate(decisions):
-            found = [
-                (self._zeros, self._no_exact) if block is None else self._record(block, decision - offset)
-                for block, offset in zip(blocks[row * width : (row + 1) * width], offsets, strict=True)
-            ]
+            found = []
+            place = row * width
+            for offset in offsets:
+                block = blocks[place]
+                place += 1
+                found.append(nothing if block is None else record(block, decision - offset))
             later, later_exact = found[0]
-            covered = decision - longest >= self._held_from
+            covered = decision - longest >= held_from
             if not covered:
                 uncovered.append(row)
-            for column, (_, start, how, count_at, total_at) in zip(columns, self._plan, strict=True):
-                if not covered and decision - offsets[start] < self._held_from:
-                    column.append(math.nan)
+            for column, (start, how, count_at, total_at) in zip(columns, self._plan, strict=True):
+                if not covered and decision - offsets[start] < held_from:
+                    column.append(_NAN)
                     continue
                 earlier, earlier_exact = found[start]
                 count = later[count_at] - earlier[count_at]
-                if how == "count":
-                    column.append(float(count))
-                elif how == "mean":
-                    column.append(_whole(later[total_at] - earlier[total_at]) / count if count else math.nan)
-                elif how == "sum":
+                if how == _COUNT:
+                    column.append(count)
+                elif how == _MEAN:
+                    column.append(_whole(later[total_at] - earlier[total_at]) / count if count else _NAN)
+                elif how == _SUM:
                     column.append(_whole(later[total_at] - earlier[total_at]))
                 else:
                     total = rounded_difference(later_exact[total_at], earlier_exact[total_at])
-                    column.append(total if how == "exact sum" else total / count if count else math.nan)
-        values.update((name, column) for (name, *_), column in zip(self._plan, columns, strict=True))
+                    column.append(total if how == _EXACT_SUM else total / count if count else _NAN)
+        for name, column in zip(self._names, columns, strict=True):
+            values[name] = column
         return uncovered
 
     def _record(self, block: bytes, moment: int) -> tuple[tuple[int, ...], tuple[Any, ...]]:
-        _, offset = found_in(block, moment)
         if self._has_exact:
+            _, offset = found_in(block, moment, None)
             record = window_record(self.track, self._real, block, offset)
             return record.fixed, record.exact
-        return self._fixed.unpack_from(block, offset), ()
+        _, offset = found_in(block, moment, self._size)
+        return self._unpack(block, offset), ()
 
 
 def _whole(total: int) -> float:
     """A sum of 64 bits, as a float; running sums that overflowed have wrapped around."""
-    if not -(2**63) <= total < 2**63:
-        total = (total + 2**63) % 2**64 - 2**63
+    if not _LEAST <= total <= _MOST:
+        total = (total - _LEAST) % 2**64 + _LEAST
     return float(total)
 
 
@@ -132,6 +144,7 @@ class NewestReader:
         self.width = 1
         self._held_from = held_from
         self._numbers = newest_numbers(track)
+        self._size = None if track.texts else self._numbers.size
         self._places = {name: place for place, (name, _) in enumerate((*track.numbers, *track.texts))}
         self._features = [(list(each.columns), each.max_age // _MICROSECOND) for each in track.newest]
 
@@ -142,7 +155,7 @@ class NewestReader:
         columns: dict[str, list[Any]] = {name: [] for name in self._places}
         uncovered = []
         for row, (decision, block) in enumerate(zip(decisions, blocks, strict=True)):
-            known_at, offset = (None, 0) if block is None else found_in(block, decision)
+            known_at, offset = (None, 0) if block is None else found_in(block, decision, self._size)
             if known_at is not None and known_at < self._held_from:
                 # A newer one may be among the rows that are not held.
                 known_at = None
@@ -165,13 +178,29 @@ class NewestReader:
         return found
 
 
-def columns_from(features: FeatureSet, values: Mapping[str, Sequence[Any]], height: int) -> Columns:
-    """The values, a sequence of `height` for each feature, as arrays; null becomes NaN in numbers."""
-    numeric = [name for name in features.names if name not in features.categorical]
-    matrix = np.array([values[name] for name in numeric], dtype=np.float64).reshape(len(numeric), height)
-    found = dict(zip(numeric, matrix, strict=True))
-    for name in features.categorical:
-        texts = np.empty(height, dtype=object)
-        texts[:] = values[name]
-        found[name] = texts
-    return {name: found[name] for name in features.names}
+class ColumnMaker:
+    """Makes arrays of the values of features.
+
+    Args:
+        features: the definitions; they say what is text.
+    """
+
+    def __init__(self, features: FeatureSet) -> None:
+        self._names = features.names
+        self._numeric = [name for name in features.names if name not in features.categorical]
+        self._categorical = frozenset(features.categorical)
+
+    def make(self, values: Mapping[str, Sequence[Any]], height: int) -> Columns:
+        """The values, a sequence of `height` for each feature, as arrays; null becomes NaN in numbers."""
+        numbers = [value for name in self._numeric for value in values[name]]
+        matrix = np.array(numbers, dtype=np.float64).reshape(len(self._numeric), height)
+        rows = iter(matrix)
+        found: dict[str, NDArray[Any]] = {}
+        for name in self._names:
+            if name in self._categorical:
+                texts = np.empty(height, dtype=object)
+                texts[:] = values[name]
+                found[name] = texts
+            else:
+                found[name] = next(rows)
+        return found

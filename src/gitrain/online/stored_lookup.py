@@ -13,7 +13,7 @@ from gitrain.online.coverage import NOTHING
 from gitrain.online.known_rows import KnownRows, RowReader
 from gitrain.online.lookup import FoundFeatures
 from gitrain.online.many_rows import ManyRows
-from gitrain.online.readers import NewestReader, WindowReader, columns_from
+from gitrain.online.readers import ColumnMaker, NewestReader, WindowReader
 from gitrain.online.revision import read_state
 from gitrain.online.state import StoreState, moment
 from gitrain.online.store import OnlineStore, Point
@@ -80,6 +80,7 @@ class StoredLookup:
         if self._tracks and store is None:
             raise FeatureError("the features read histories, and there is no store", fix="name an online store.")
         self._definitions = definitions_digest(features)
+        self._maker = ColumnMaker(features)
         self._reader = RowReader(features, self._tracks)
         self._many = None if self._store is None else ManyRows(features, self._store)
         self._known = self._version_of(None, None)
@@ -88,7 +89,7 @@ class StoredLookup:
         """The features of rows, as they were known at each row's decision."""
         if self._store is None:
             read = self._reader.read(rows)
-            columns = columns_from(self._features, read.features, rows.height)
+            columns = self._maker.make(read.features, rows.height)
             return FoundFeatures(columns=columns, stale=((),) * rows.height, newest={})
         if self._many is not None and rows.height >= self._many_rows:
             found = self._all_at_once(self._store, self._many, rows)
@@ -129,7 +130,7 @@ class StoredLookup:
                     stale = stale or [set() for _ in range(height)]
                     stale[row].add(reader.history)
             return FoundFeatures(
-                columns=columns_from(self._features, values, height),
+                columns=self._maker.make(values, height),
                 stale=_stale(known.held, read.decisions, stale),
                 newest=known.newest,
             )

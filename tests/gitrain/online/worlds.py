@@ -183,7 +183,9 @@ _PRICE = AsOfFeatures(history="noted", by={"team": "name"}, columns={"price": "p
 def feature_sets(draw: st.DrawFn) -> FeatureSet:
     """Definitions with one to five features that read histories."""
     count = draw(st.integers(1, 4))
-    made = [draw(_window(number) if draw(st.booleans()) else _newest(number)) for number in range(count)]
+    made: list[AsOfFeatures | WindowFeatures] = []
+    for number in range(count):
+        made.append(draw(_window(number)) if draw(st.booleans()) else draw(_newest(number)))
     if draw(st.booleans()):
         made.append(_PRICE)
     text = [name for each in made if isinstance(each, AsOfFeatures) for name in each.columns]
@@ -194,6 +196,37 @@ def feature_sets(draw: st.DrawFn) -> FeatureSet:
         histories=(PAST, HAPPENED, NOTED),
     )
 
+
+_SOME: tuple[tuple[Aggregation, str, str, tuple[str, ...]], ...] = (
+    ("mean", "number", "past", ("team",)),
+    ("sum", "whole", "happened", ("lane", "team")),
+    ("mean", "flag", "past", ()),
+    ("count", "always", "happened", ("kind",)),
+)
+#: Something of everything.
+FEATURES = FeatureSet(
+    entity=ENTITY,
+    features=(
+        *ROW_FEATURES,
+        *(
+            WindowFeatures(
+                prefix=f"{how}_{name}",
+                history=history,
+                by={column: column for column in by},
+                value=_VALUES[name],
+                aggregation=how,
+                windows={"3h": 3 * HOUR, "1d": DAY},
+            )
+            for how, name, history, by in _SOME
+        ),
+        AsOfFeatures(
+            history="past", by={"team": "team"}, columns={"last_number": "number", "last_kind": "kind"}, max_age=DAY
+        ),
+        _PRICE,
+    ),
+    categorical=("team", "kind", "last_kind"),
+    histories=(PAST, HAPPENED, NOTED),
+)
 
 NUMBERS = [0.1, 0.2, -3.0, 1e16, -1e16, 7.5, -0.0, 5e-324, 1e308, -2.5e-310, float("inf")]
 WHOLES = [-3, -1, 0, 1, 2, 2**62, -(2**62)]
@@ -221,6 +254,26 @@ def _event(day: int, drawn: Row) -> dict[str, Any]:
     rest = {name: value for name, value in drawn.items() if name not in ("slot", "hour", "delay")}
     known = None if drawn["delay"] is None else event + drawn["delay"] * HOUR
     return {"id": day * 10 + drawn["slot"], "event": event, "known": known, **rest}
+
+
+def many_events(day: int, count: int) -> list[dict[str, Any]]:
+    """Rows of a day, always the same."""
+    random = np.random.default_rng(day)
+    return [
+        {
+            "id": day * 100_000 + number,
+            "event": _at(day, int(random.integers(20, 24))),
+            "known": _at(day, 24) + int(random.integers(0, 3)) * HOUR,
+            "counts": True,
+            "team": str(random.choice(["a", "b", "é"])),
+            "lane": int(random.integers(-1, 2)),
+            "flag": bool(random.integers(0, 2)),
+            "number": float(random.normal()),
+            "whole": int(random.integers(-9, 9)),
+            "kind": str(random.choice(KIND.categories.to_list())),
+        }
+        for number in range(count)
+    ]
 
 
 def frame(rows: Sequence[Row]) -> pl.DataFrame:
@@ -271,18 +324,22 @@ class World:
         held: the rows of every batch when features were last materialised, also of those that were left out.
         first: by history, the first batch that is held.
         pushed: rows that were pushed since, by key.
+        writes: make the files; else they are there.
     """
 
     root: Path
     features: FeatureSet
     store: OnlineStore
     days: int = 5
+    writes: bool = True
     files: dict[str, list[Row]] = field(default_factory=dict)
     held: dict[str, list[Row]] | None = None
     first: dict[str, str] = field(default_factory=dict)
     pushed: dict[int, Row] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not self.writes:
+            return
         times = [START - DAY, START + DAY, START - 5 * DAY]
         notes = pl.DataFrame({"name": ["a", "b", "é"], "at": times, "price": [1.5, 2.5, -0.0]}, schema=NOTES.dtypes)
         LocalWorkspace(self.root).write_table("data/validated/notes/all.parquet", notes)
