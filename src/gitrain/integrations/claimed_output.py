@@ -35,10 +35,12 @@ def claimed_output(output: Path, parts: Path, plan: Path) -> Iterator[None]:
             raise UsageError(
                 f"another run is writing {output}", fix="wait for it to end, or name another output."
             ) from error
-        for path in (*output.parent.glob(f".{glob.escape(output.name)}.*.part"), *parts.glob(".*.part")):
-            path.unlink(missing_ok=True)
-        yield
-        if not plan.exists():
-            shutil.rmtree(parts, ignore_errors=True)
+        try:
+            for path in (*output.parent.glob(f".{glob.escape(output.name)}.*.part"), *parts.glob(".*.part")):
+                path.unlink(missing_ok=True)
+            yield
+        finally:
+            if not plan.exists():
+                shutil.rmtree(parts, ignore_errors=True)
     finally:
         os.close(descriptor)
