@@ -55,6 +55,7 @@ class Runtime(Section):
     Attributes:
         deployer: local: processes of this machine; kubernetes: manifests of a cluster.
         replicas: how many.
+        listen: the address that users reach on the machine of the local deployer, as ``HOST:PORT``.
         resources: of each of them.
         start_seconds: a replica that is not ready by then has failed.
         load_seconds: how long reading the model may take.
@@ -63,10 +64,20 @@ class Runtime(Section):
 
     deployer: Literal["local", "kubernetes"] = "local"
     replicas: int = Field(default=1, ge=1, le=1000)
+    listen: str = Field(
+        default="127.0.0.1:8080", pattern=r"^([A-Za-z0-9.-]{1,200}|\[[0-9a-fA-F:.]{2,45}\]):[1-9]\d{0,4}$"
+    )
     resources: Resources = Resources()
     start_seconds: float = Field(default=30.0, gt=0, le=600)
     load_seconds: float = Field(default=5.0, gt=0, le=600)
     stop_seconds: float = Field(default=15.0, gt=0, le=600)
+
+    @field_validator("listen")
+    @classmethod
+    def _a_port(cls, value: str) -> str:
+        if int(value.rpartition(":")[2]) > 65_535:
+            raise ValueError("a port is 65535 at most")
+        return value
 
 
 class SmokeProbe(Section):
@@ -150,11 +161,20 @@ class Probes(Section):
         smoke: rows with known answers.
         contract: requests made up from the service's own description.
         load: load at a stated rate.
+        required: what a release has to pass before it gets requests here; smoke is always among it.
     """
 
     smoke: SmokeProbe = SmokeProbe()
     contract: ContractProbe = ContractProbe()
     load: LoadProbe = LoadProbe()
+    required: tuple[Literal["smoke", "contract", "load"], ...] = ("smoke", "contract", "load")
+
+    @field_validator("required")
+    @classmethod
+    def _smoke_is_always_asked(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if "smoke" not in value or len(set(value)) < len(value):
+            raise ValueError("it names smoke, and each probe once")
+        return value
 
 
 class EnvironmentGates(Section):
@@ -185,10 +205,13 @@ class Strategy(Section):
     Attributes:
         kind: blue-green: all at once, after the probes; canary: in steps.
         steps: of a canary, with rising shares; what is left follows after the last one.
+        standby: whether the former release keeps running without requests, until the next deployment: going back is
+            then a matter of seconds.
     """
 
     kind: Literal["blue-green", "canary"] = "blue-green"
     steps: list[CanaryStep] = Field(default_factory=list)
+    standby: bool = True
 
     @model_validator(mode="after")
     def _steps_rise(self) -> Self:
