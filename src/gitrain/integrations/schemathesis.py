@@ -134,7 +134,7 @@ def read_events(lines: Iterator[str], *, seconds: float) -> FuzzingRun:
     seen = _Seen()
     for line in lines:
         try:
-            event = json.loads(line)
+            event = dict(json.loads(line))
             if "ScenarioFinished" in event:
                 _scenario(event["ScenarioFinished"]["recorder"], seen)
             elif "NonFatalError" in event and event["NonFatalError"]["value"]["type"] in _NETWORK:

@@ -238,6 +238,9 @@ def serving(*defects: str) -> Iterator[str]:
     port = listening.getsockname()[1]
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
+    deadline = time.monotonic() + 30
+    while not server.started and time.monotonic() < deadline:
+        time.sleep(0.005)
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
