@@ -1,7 +1,8 @@
 import numpy as np
 import polars as pl
 import pytest
-from tests.gitrain.serving.forms import COLUMNS, CONTRACT, HOLDOUT, fitted
+from tests.gitrain.serving.forms import CONTRACT, HOLDOUT, fitted
+from tests.gitrain.training.generated import COLUMNS
 
 from gitrain.serving.adversarial import adversarial_rows
 from gitrain.serving.split_points import split_points

@@ -12,7 +12,6 @@ from onnx import numpy_helper
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from tests.gitrain.serving.forms import (
-    COLUMNS,
     CONTRACT,
     EQUAL,
     FALLS_BACK,
@@ -23,6 +22,7 @@ from tests.gitrain.serving.forms import (
     ordinal,
     pipeline,
 )
+from tests.gitrain.training.generated import COLUMNS
 
 from gitrain.errors import ModelError
 from gitrain.integrations.onnx.converter import OnnxConverter

@@ -50,7 +50,7 @@ def test_equal_to_the_last_bit():
 
 
 @pytest.mark.parametrize("shift", [{"among": 0.003}, {"alone": 0.003}, {"among": 0.003, "alone": -0.003}])
-def test_a_difference_counts_wherever_it_shows(shift: dict[str, float]):
+def test_a_difference_counts_wherever_it_shows(shift: dict[str, Any]):
     found = run(Shifted(**shift))
     assert not found.equal
     assert found.parity.largest_difference == pytest.approx(0.003, rel=0.04)

@@ -2,7 +2,8 @@ import numpy as np
 import polars as pl
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
-from tests.gitrain.serving.forms import COLUMNS, HOLDOUT, TRAINING, fitted, labels
+from tests.gitrain.serving.forms import HOLDOUT, TRAINING, fitted, labels
+from tests.gitrain.training.generated import COLUMNS
 
 from gitrain.serving.split_points import split_points
 from gitrain.training.estimators import FeatureColumns

@@ -10,7 +10,8 @@ import onnx
 import polars as pl
 import pytest
 from sklearn.linear_model import LogisticRegression
-from tests.gitrain.serving.forms import COLUMNS, HOLDOUT, fitted, labels, one_hot, pipeline
+from tests.gitrain.serving.forms import HOLDOUT, fitted, labels, one_hot, pipeline
+from tests.gitrain.training.generated import COLUMNS
 
 from gitrain.errors import ModelError
 from gitrain.integrations.onnx.convert import Precision, convert
@@ -22,7 +23,7 @@ from gitrain.training.matrix import feature_matrix, true_probabilities
 
 _HASH = """
 import hashlib, sys
-from tests.gitrain.serving.forms import COLUMNS, fitted
+from tests.gitrain.serving.forms import fitted
 from gitrain.integrations.onnx.convert import convert
 for name in ("ready-made boosting", "ready-made logistic regression"):
     for precision in ("double", "single"):

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper
-from tests.gitrain.serving.forms import COLUMNS, HOLDOUT, fitted
+from tests.gitrain.serving.forms import HOLDOUT, fitted
+from tests.gitrain.training.generated import COLUMNS
 
 from gitrain.errors import ModelError
 from gitrain.integrations.onnx.convert import convert
