@@ -133,7 +133,15 @@ def build_release(tools: ReleaseTools, pack: PackTools, *, base: str | None, bum
         verdicts.append(_judge_bundle(tools, pack, judged, bundle, context))
         manifest = BundleManifest.of(built)
         if existing is not None:
-            verdicts.append(judge_rebuilt(existing.version, found=manifest.digest, recorded=existing.bundle_digest))
+            before, now = (each.model_dump() for each in (existing.identity, identity))
+            verdicts.append(
+                judge_rebuilt(
+                    existing.version,
+                    found=manifest.digest,
+                    recorded=existing.bundle_digest,
+                    different=[key for key in before if before[key] != now[key]],
+                )
+            )
         done = ReleaseBuild(commit=commit, verdicts=tuple(verdicts), store=pack.store.url, version=version)
         if done.outcome is not Outcome.PASSED:
             return done

@@ -1,7 +1,6 @@
 """bentofile.yaml: BentoML's own file. What of it a release takes, and what it sees to itself."""
 
 import re
-import sys
 from typing import Self
 
 from pydantic import Field, model_validator
@@ -84,7 +83,7 @@ class Bentofile(Section):
 
     @model_validator(mode="after")
     def _service_is_a_module(self) -> Self:
-        if not _SERVICE.match(self.service):
+        if not _SERVICE.match(self.service) or ".py:" in self.service:
             raise ValueError("service is 'package.module:NAME', as `bentoml serve` takes it from the root")
         return self
 
@@ -96,7 +95,3 @@ class Bentofile(Section):
             SettingsError: not YAML, an impossible value, or a key that a release does not know.
         """
         return parse_yaml(cls, text, source=BENTOFILE)
-
-    def base_image(self, python: str = f"{sys.version_info.major}.{sys.version_info.minor}") -> str:
-        """What the image is built on; a version of Python that has no default needs one in the file: KeyError."""
-        return self.docker.base_image or BASE_IMAGES[python]

@@ -191,16 +191,24 @@ def judge_served_imports(
     )
 
 
-def judge_rebuilt(version: str, *, found: str, recorded: str) -> Verdict:
-    """A commit that is released already gives the same bundle again."""
+def judge_rebuilt(version: str, *, found: str, recorded: str, different: Sequence[str]) -> Verdict:
+    """A commit that is released already gives the same bundle again.
+
+    Args:
+        version: of the release.
+        found: the digest of the bundle that was built now.
+        recorded: the digest in the release's record.
+        different: the keys of `release.json` that differ between the two.
+    """
     if found == recorded:
         return Verdict(
             name=REBUILT, outcome=Outcome.PASSED, reason=f"built again, {version} is the same to the last byte"
         )
     return _failed(
         REBUILT,
-        f"release {version} has the bundle {recorded}, and building its commit again gives {found}: it was built with "
-        "another Python, or another version of Gitrain or BentoML; release a new commit",
+        f"release {version} has the bundle {recorded}, and building its commit again gives {found}"
+        f"{f' (its release.json differs in {_listed(different)})' if different else ''}: it was built with another "
+        "Python, or another version of Gitrain or BentoML; take those, or release a new commit",
         {"recorded": recorded, "found": found},
     )
 

@@ -5,6 +5,7 @@ import shutil
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,7 +45,7 @@ def context(folder: Path, service: str = SERVICE) -> Path:
 
 
 def plan(folder: Path, service: str = "hello:Hello", **values) -> BundlePlan:
-    given = {
+    given: dict[str, Any] = {
         "context": folder,
         "bentofile": Bentofile(service=service, description="Says hello.", labels={"team": "a"}),
         "version": "1.2.3",
