@@ -22,8 +22,9 @@ from gitrain.training.estimators import FeatureColumns, hist_gradient_boosting
 from gitrain.training.matrix import feature_matrix, true_probabilities
 
 _HASH = """
-import hashlib, sys
+import hashlib
 from tests.gitrain.serving.forms import fitted
+from tests.gitrain.training.generated import COLUMNS
 from gitrain.integrations.onnx.convert import convert
 for name in ("ready-made boosting", "ready-made logistic regression"):
     for precision in ("double", "single"):
