@@ -159,10 +159,15 @@ def _values(name: str, number: int, line: bytes) -> list[tuple[str, str | None]]
                 f"{name}, line {number}: {shown(key)!r} is no single value", fix="write a number, text or null."
             )
         text = {True: "true", False: "false"}[value] if isinstance(value, bool) else value
-        if text is not None and not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+        if not (_is_unicode(key) and (text is None or _is_unicode(text))):
             raise DataError(f"{name}, line {number}: {shown(key)!r} is no valid Unicode", fix="export it again.")
         found.append((key, text))
     return found
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether no half of a surrogate pair stands alone in it."""
+    return text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 @dataclass(frozen=True)
