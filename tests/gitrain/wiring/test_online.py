@@ -140,7 +140,8 @@ def test_threads_look_up_while_batches_come_and_go(parcels, tmp_path):
         try:
             while not done.is_set():
                 found = lookup.look_up(late)
-                complete = found.newest["departures"].strftime("%Y-%m") >= last
+                newest = found.newest["departures"]
+                complete = newest is not None and newest.strftime("%Y-%m") >= last
                 seen.append(complete)
                 if complete:
                     assert_equal(found.columns, {n: v[-5:] for n, v in wanted.items()}, features.names)
