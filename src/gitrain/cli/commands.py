@@ -288,6 +288,12 @@ COMMANDS = (
         ),
     ),
     Command(
+        ("release", "unpack"),
+        "a release as a folder, whole and verified, that BentoML serves; prints its path",
+        "gitrain.cli.releases:unpack",
+        (_VERSION, _STORE),
+    ),
+    Command(
         ("release", "publish"),
         "verify, sign, copy to the release store, tag and register a release; again does nothing new",
         "gitrain.cli.releases:publish",

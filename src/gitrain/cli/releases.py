@@ -1,4 +1,4 @@
-"""`gitrain release verify | list | show | publish`."""
+"""`gitrain release verify | list | show | unpack | publish`."""
 
 import argparse
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from gitrain.settings import load_settings
 from gitrain.tracking.runs import RunRecord
 from gitrain.wiring import Surroundings, open_git, open_repository, open_run_store
 from gitrain.wiring.releases import (
+    open_release,
     open_release_keys,
     open_release_store,
     open_release_stores,
@@ -24,7 +25,7 @@ from gitrain.wiring.releases import (
     scratch,
 )
 
-__all__ = ["list_releases", "publish", "show", "verify"]
+__all__ = ["list_releases", "publish", "show", "unpack", "verify"]
 
 
 def verify(arguments: argparse.Namespace) -> int:
@@ -68,6 +69,12 @@ def show(arguments: argparse.Namespace) -> int:
         print_bytes(found.record.to_json().encode())
     else:
         print_text(render_release(found.record, found.store.url, found.store.attachments(found.version)))
+    return 0
+
+
+def unpack(arguments: argparse.Namespace) -> int:
+    """The bundle of a release as a folder."""
+    print_text(f"{open_release(arguments.directory, arguments.version, arguments.store)}\n")
     return 0
 
 

@@ -142,6 +142,12 @@ def test_a_release_as_a_folder(root, released):
     assert open_release(str(root), "v0.1.0", str(root / ".gitrain" / "releases")) == folder
 
 
+def test_the_folder_that_is_served_is_printed(run, released, root):
+    code, out, _ = run("unpack")
+    assert code == 0
+    assert Path(out.rstrip("\n")) == open_release(str(root))
+
+
 def test_publishing_again_does_nothing_new(run, project, released, monkeypatch, tmp_path):
     shared = tmp_path / "shared"
     monkeypatch.setenv("GITRAIN_RELEASE_STORE", str(shared))
