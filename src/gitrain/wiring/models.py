@@ -1,16 +1,20 @@
 """Opens what is served, and what makes it."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gitrain.documents import parse_json
 from gitrain.errors import ModelError
 from gitrain.lineage import digest_of_bytes
 from gitrain.pipeline.layout import MODEL_MANIFEST, SERVED, SERVING_MANIFEST
-from gitrain.serving.choice import ModelConverter
 from gitrain.serving.manifest import ServingManifest
 from gitrain.serving.model import ServedModel
 from gitrain.settings import load_settings
 from gitrain.training.manifest import ModelManifest
+
+if TYPE_CHECKING:
+    # It stands on the data contracts, which a service does not load.
+    from gitrain.serving.choice import ModelConverter
 
 __all__ = ["open_converter", "open_served_model", "open_serving_manifest"]
 
@@ -65,7 +69,7 @@ def open_served_model(root: Path, *, threads: int = 1) -> ServedModel:
     return SkopsModel(content, trained.columns, name=manifest.path, trusted=trusted)
 
 
-def open_converter() -> ModelConverter:
+def open_converter() -> "ModelConverter":
     """What converts models to ONNX."""
     from gitrain.integrations.onnx.converter import OnnxConverter
 
