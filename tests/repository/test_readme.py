@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
+from flight_delay.project import PROJECT
 from gitrain.cli.main import build_parser
 from gitrain.data.batches import Months
 from gitrain.errors import ProjectError
 from gitrain.project import Project
+from gitrain.serving.requests import RequestSchema
 
 _DOCUMENTS = ("README.md", "CONTRIBUTING.md")
 
@@ -53,6 +55,15 @@ def test_a_leak_in_it_is_refused_as_the_readme_says(root: Path) -> None:
     assert leaking != source
     with pytest.raises(ProjectError, match="returned"):
         exec(compile(leaking, "README.md", "exec"), {"__name__": "returns.project"})  # noqa: S102
+
+
+def test_the_request_to_the_service_is_one(root: Path) -> None:
+    (line,) = [words for words in shell_lines(root) if words[0] == "curl"]
+    entity = PROJECT.features.entity
+    schema = RequestSchema.of(entity, PROJECT.table(entity.table).contract)
+    rows = schema.parse(line[line.index("-d") + 1].encode())
+    assert isinstance(rows, list), rows
+    assert schema.rejected(schema.frame(rows)) == [()]
 
 
 def test_the_commands_parse(root: Path) -> None:

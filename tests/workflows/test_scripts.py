@@ -1,10 +1,12 @@
 """The shell scripts of CI, with stand-ins for the programs that they call."""
 
 import itertools
+import json
 import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -122,3 +124,119 @@ def test_a_lock_that_the_pipeline_changed_is_refused_with_what_mends_it(git_repo
     for said in ("?? dvc.lock", "dvc repro", "git commit", "label `train`"):
         assert said in refused.stderr
         assert said in summary.read_text(encoding="utf-8")
+
+
+_BUILD: dict[str, Any] = {
+    "outcome": "PASSED",
+    "commit": "",
+    "record": {"bundle_digest": f"sha256:{'b' * 64}", "identity": {"project": "parcels", "version": "1.4.0"}},
+    "verdicts": [],
+}
+
+
+def _built(root: Path, build: dict[str, Any] | None) -> tuple[int, str, str]:
+    """The exit code, the outputs and the summary."""
+    given, outputs, summary = (root.parent / name for name in ("build.json", "outputs", "summary"))
+    if build is not None:
+        given.write_text(json.dumps(build), encoding="utf-8")
+    command = [str(ROOT / ".ci/release.py"), str(given), "--outputs", str(outputs), "--summary", str(summary)]
+    done = subprocess.run(command, cwd=root, check=False, capture_output=True)
+    return done.returncode, outputs.read_text() if outputs.exists() else "", summary.read_text()
+
+
+def _head(root: Path) -> str:
+    return subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=root, check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def test_what_a_release_goes_on_with(git_repository: Path) -> None:
+    build = _BUILD | {"commit": _head(git_repository)}
+    code, outputs, summary = _built(git_repository, build)
+    assert code == 0
+    assert outputs.splitlines() == [
+        "version=1.4.0",
+        "tag=parcels@v1.4.0",
+        f"bundle=sha256:{'b' * 64}",
+        "published=false",
+    ]
+    assert "goes on to be checked and published" in summary
+
+
+def test_a_release_whose_tag_is_there_is_done(git_repository: Path) -> None:
+    subprocess.run(["git", "tag", "-a", "-m", "x", "parcels@v1.4.0"], cwd=git_repository, check=True)
+    build = _BUILD | {"commit": _head(git_repository)}
+    assert _built(git_repository, build)[1].endswith("published=true\n")
+
+
+def test_why_there_is_no_release(git_repository: Path) -> None:
+    refused = {"name": "lock:inputs", "outcome": "FAILED", "reason": "stale\n\x1b[31m<b>"}
+    passed = {"name": "release:commit", "outcome": "PASSED", "reason": "clean"}
+    code, outputs, summary = _built(git_repository, _BUILD | {"record": None, "verdicts": [passed, refused]})
+    assert (code, outputs) == (1, "")
+    assert summary == "### No release\n\n    FAILED lock:inputs: stale??[31m<b>\n"
+
+
+def test_a_build_that_said_nothing(git_repository: Path) -> None:
+    code, _, summary = _built(git_repository, None)
+    assert code == 1
+    assert "Nothing was built" in summary
+
+
+@pytest.fixture
+def hub(git_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository that stands for the one on GitHub."""
+    bare = tmp_path / "acme" / "project.git"
+    subprocess.run(["git", "init", "-q", "--bare", str(bare)], check=True)
+    monkeypatch.setenv("GITHUB_SERVER_URL", f"file://{tmp_path}")
+    monkeypatch.setenv("GITHUB_REPOSITORY", "acme/project")
+    monkeypatch.setenv("TOKEN", "secret")
+    return bare
+
+
+def _push_tag(root: Path, tag: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(ROOT / ".ci/push-tag"), tag], cwd=root, check=False, capture_output=True, text=True)
+
+
+def test_a_tag_is_pushed_once_and_never_moved(git_repository: Path, hub: Path) -> None:
+    def git(*arguments: str) -> None:
+        subprocess.run(["git", *arguments], cwd=git_repository, check=True, capture_output=True)
+
+    git("tag", "-a", "-m", "a release", "parcels@v1.0.0")
+    assert _push_tag(git_repository, "parcels@v1.0.0").stdout == "Pushed parcels@v1.0.0.\n"
+    assert _push_tag(git_repository, "parcels@v1.0.0").stdout == "parcels@v1.0.0 is there already.\n"
+    git("commit", "-q", "--allow-empty", "-m", "later")
+    git("tag", "-f", "-a", "-m", "another", "parcels@v1.0.0")
+    moved = _push_tag(git_repository, "parcels@v1.0.0")
+    assert moved.returncode == 1
+    assert "never moved" in moved.stderr
+
+
+def test_a_tag_that_is_not_there_is_not_pushed(git_repository: Path, hub: Path) -> None:
+    assert _push_tag(git_repository, "parcels@v9.9.9").returncode != 0
+
+
+_SHOWS = """\
+#!/bin/sh
+printf '%s\\n' "$@" > "$ARGUMENTS"
+printf '%s\\n' "${GITRAIN_RELEASE_STORE-unset}" "${MLFLOW_TRACKING_URI-unset}" "$GIT_COMMITTER_NAME" >> "$ARGUMENTS"
+test -z "${GITRAIN_SIGNING_KEY:-}" || { stat -c %a "$GITRAIN_SIGNING_KEY"; cat "$GITRAIN_SIGNING_KEY"; } >> "$ARGUMENTS"
+"""
+
+
+@pytest.mark.parametrize(
+    ("variables", "given"),
+    [
+        ({}, ["--no-register", "unset", "unset"]),
+        ({"GITRAIN_RELEASE_STORE": "", "MLFLOW_TRACKING_URI": ""}, ["--no-register", "unset", "unset"]),
+        ({"GITRAIN_RELEASE_STORE": "s3://b", "MLFLOW_TRACKING_URI": "http://m"}, ["s3://b", "http://m"]),
+    ],
+)
+def test_how_a_release_is_published(programs, tmp_path, monkeypatch, variables, given) -> None:
+    _program(programs, "gitrain", _SHOWS)
+    monkeypatch.delenv("GIT_COMMITTER_NAME", raising=False)
+    for name, value in {"SIGNING_KEY": "a key", **variables}.items():
+        monkeypatch.setenv(name, value)
+    subprocess.run([str(ROOT / ".ci/publish"), "1.4.0"], check=True, capture_output=True)
+    said = (tmp_path / "arguments").read_text().splitlines()
+    assert said == ["release", "publish", "1.4.0", *given, "github-actions[bot]", "600", "a key"]
