@@ -1,14 +1,19 @@
 """The parcels' service, as `bentoml serve` runs it."""
 
+import contextlib
+import fcntl
 import http.client
 import importlib
 import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -205,6 +210,14 @@ def test_probes_are_bentos(service):
     assert [service.ask("GET", path)[0] for path in ("/livez", "/readyz", "/metrics")] == [200] * 3
 
 
+def test_paths_that_nobody_has_leave_nothing_behind(service):
+    before = service.metrics()
+    for number in range(5):
+        assert service.ask("GET", f"/wp-admin/{number}")[0] == 404
+
+    assert service.metrics().keys() == before.keys()
+
+
 def test_a_worker_holds_no_library_of_training(service):
     """What would show in memory: no scikit-learn where ONNX is served, no DVC, no MLflow, and one thread of Polars."""
     (worker,) = service.workers
@@ -230,31 +243,42 @@ def limited(parcels_copy, store, tmp_path):
         yield served
 
 
+def burst(worker, connections, body):
+    """The statuses, sorted, of one request on each connection, all of which are there when the worker wakes up."""
+    # Answered once each, so that the worker has taken up all connections.
+    for number, connection in enumerate(connections):
+        connection.request("POST", "/predict", body, {"x-request-id": f"first-{number}"})
+        assert connection.getresponse().read()
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        for number, connection in enumerate(connections):
+            connection.request("POST", "/predict", body, {"x-request-id": f"burst-{number}"})
+        for connection in connections:
+            # Bytes that the other side's kernel does not have yet.
+            while struct.unpack("i", fcntl.ioctl(connection.sock, termios.TIOCOUTQ, b"\0" * 4)) != (0,):
+                time.sleep(0.001)
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    answers = [connection.getresponse() for connection in connections]
+    assert all(json.loads(answer.read())["request_id"].startswith("burst-") for answer in answers)
+    assert {answer.getheader("retry-after") for answer in answers if answer.status == 429} == {"1"}
+    return sorted(answer.status for answer in answers)
+
+
 def test_too_much_at_once_is_429_and_a_service_that_is_ended_loses_nothing(limited, row):
     """What is asked while the worker stands still is there when it goes on: eight are answered, the rest is refused.
 
     Then SIGTERM under load: every request that was answered is in the log, every record of the log was answered.
     """
     (worker,) = limited.workers
-    connections = [http.client.HTTPConnection(HOST, limited.port, timeout=60) for _ in range(30)]
-    for connection in connections:
-        connection.connect()
     body = json.dumps({"parcels": [row]})
-    # Answered once each, so that the worker has taken up all connections.
-    for number, connection in enumerate(connections):
-        connection.request("POST", "/predict", body, {"x-request-id": f"first-{number}"})
-        assert connection.getresponse().read()
-    os.kill(worker, signal.SIGSTOP)
-    for number, connection in enumerate(connections):
-        connection.request("POST", "/predict", body, {"x-request-id": f"burst-{number}"})
-    os.kill(worker, signal.SIGCONT)
-    answers = [connection.getresponse() for connection in connections]
-    statuses = sorted(answer.status for answer in answers)
-    assert all(json.loads(answer.read())["request_id"].startswith("burst-") for answer in answers)
+    with contextlib.ExitStack() as stack:
+        connections = [
+            stack.enter_context(contextlib.closing(http.client.HTTPConnection(HOST, limited.port, timeout=60)))
+            for _ in range(30)
+        ]
+        statuses = burst(worker, connections, body)
     assert statuses == [200] * 8 + [429] * 22
-    assert {answer.getheader("retry-after") for answer in answers if answer.status == 429} == {"1"}
-    for connection in connections:
-        connection.close()
 
     answered: set[str] = set()
     started = threading.Event()

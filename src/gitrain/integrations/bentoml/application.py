@@ -1,8 +1,8 @@
-"""The HTTP side of a service: an ASGI application for /predict, /release and /docs.json before BentoML's own.
+"""The HTTP side of a service: an ASGI application before BentoML's own.
 
-BentoML's middlewares (tracing, metrics, access log, time-out) cost more than a prediction does. Requests for these
-three paths are answered before they get there; all others (/livez, /readyz, /metrics, the page that shows the API) are
-BentoML's.
+BentoML's middlewares (tracing, metrics, access log, time-out) cost more than a prediction does. Requests for /predict,
+/release, /docs.json and /metrics are answered before they get there; all others (/livez, /readyz, the page that shows
+the API) are BentoML's.
 """
 
 import asyncio
@@ -133,12 +133,18 @@ class Application:
             self._executor.shutdown()
         if self._opened is not None:
             self._opened.close()
+        self._metrics.close()
 
     # --- requests ---------------------------------------------------------------------------------------------------
 
     def before(self, behind: AsgiApp) -> AsgiApp:
         """The application that answers its own paths, and hands all others on."""
-        routes = {"/predict": self._predict, "/release": self._release, "/docs.json": self._docs}
+        routes = {
+            "/predict": self._predict,
+            "/release": self._release,
+            "/docs.json": self._docs,
+            "/metrics": self._numbers,
+        }
 
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
             route = routes.get(scope["path"]) if scope["type"] == "http" else None
@@ -265,6 +271,15 @@ class Application:
             self._document = json.dumps(self._make_document()).encode()
         await _send(send, 200, self._document, request_id)
 
+    async def _numbers(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id, _ = self._look_at_head(scope)
+        if scope["method"] not in ("GET", "HEAD"):
+            await _send(send, 405, _problems(request_id, (_problem("use GET", scope["method"]),)), request_id, b"GET")
+            return
+        # It reads the files of all workers: milliseconds that predictions need not wait for.
+        text, media_type = await asyncio.get_running_loop().run_in_executor(None, self._metrics.text)
+        await _send(send, 200, text, request_id, media_type=media_type)
+
     def _say(self, kind: str, message: str, *values: object, exc_info: BaseException | None = None) -> None:
         """Once a minute for each kind: what fails for one request fails for thousands."""
         now = self._clock()
@@ -344,9 +359,16 @@ _REASONS: dict[int, list[tuple[bytes, bytes]]] = {
 }
 
 
-async def _send(send: Send, status: int, body: bytes, request_id: str, allow: bytes | None = None) -> None:
+async def _send(
+    send: Send,
+    status: int,
+    body: bytes,
+    request_id: str,
+    allow: bytes | None = None,
+    media_type: str = "application/json",
+) -> None:
     headers = [
-        (b"content-type", b"application/json"),
+        (b"content-type", media_type.encode("ascii")),
         (b"content-length", b"%d" % len(body)),
         (b"x-request-id", request_id.encode("ascii")),
     ]

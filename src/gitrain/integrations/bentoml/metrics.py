@@ -1,20 +1,34 @@
 """What a service counts, for Prometheus.
 
-BentoML's workers keep their numbers in files that /metrics adds up. A write costs a microsecond or two, so that rows
-predicted together are counted together.
+Workers keep their numbers in files, in the folder that BentoML names, and /metrics adds up those of all workers. A
+write costs a microsecond or two, so that rows predicted together are counted together.
+
+BentoML's own metrics are off: they keep a number for each path that anybody ever asked for.
 """
 
+import os
 from collections import Counter as Tally
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
 import numpy as np
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
 
 from gitrain.serving.log_records import PredictedRows
 
 __all__ = ["BANDS", "ServiceMetrics"]
+
+_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 #: The ten bands of probability; 1.0 belongs to the last.
 BANDS = tuple(f"{band / 10:.1f}-{(band + 1) / 10:.1f}" for band in range(10))
@@ -47,6 +61,7 @@ class ServiceMetrics:
     """
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self._registry = registry
         self._requests = Counter("gitrain_requests", "Requests to /predict by status", ["status"], registry=registry)
         self._seconds = Histogram(
             "gitrain_request_seconds", "From a request's arrival to its answer", buckets=_SECONDS, registry=registry
@@ -134,3 +149,17 @@ class ServiceMetrics:
     def ready(self, value: bool) -> None:
         """Whether the worker is ready."""
         self._ready.set(1 if value else 0)
+
+    def text(self) -> tuple[bytes, str]:
+        """The numbers of all workers in Prometheus' text format, and its media type."""
+        registry = self._registry
+        if registry is REGISTRY and _FOLDER in os.environ:
+            registry = CollectorRegistry()
+            # Its functions are not typed.
+            multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry), CONTENT_TYPE_LATEST
+
+    def close(self) -> None:
+        """The worker ends: what is only true of the living (ready, release) goes with it; what was counted stays."""
+        if self._registry is REGISTRY and _FOLDER in os.environ:
+            multiprocess.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]

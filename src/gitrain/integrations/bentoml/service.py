@@ -69,6 +69,7 @@ def make_service(make_application: Callable[[], "Application"], *, name: str, de
         envs=[{"name": key, "value": value} for key, value in _ENVIRONMENT.items()],
         # A line for each request is what the prediction log is for.
         logging={"access": {"enabled": False}},
+        metrics={"enabled": False},
         endpoints={"livez": "/livez", "readyz": "/readyz"},
     )
     return decorate(Predictions)

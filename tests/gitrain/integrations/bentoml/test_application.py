@@ -345,7 +345,10 @@ def test_a_request_that_met_no_store_makes_ready_ask_again(service):
 def test_release_and_docs(service):
     assert post(service, path="/release", method="GET").json == {"version": "1.4.0"}
     assert post(service, path="/docs.json", method="GET").json == {"openapi": "3.1.0"}
-    for path in ("/release", "/docs.json"):
+    metrics = post(service, path="/metrics", method="GET")
+    assert metrics.headers["content-type"].startswith("text/plain")
+    assert b"gitrain_requests_total" in metrics.body
+    for path in ("/release", "/docs.json", "/metrics"):
         answered = post(service, path=path)
         assert (answered.status, answered.headers["allow"]) == (405, "GET")
 
