@@ -8,12 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gitrain.errors import IntegrationError
+from gitrain.integrations.sqlite_mirror import MIRROR_TABLES, SqliteMirror, note_touched
 from gitrain.online.store import Change, Found, Point, StoredText
 
 __all__ = ["SqliteStore"]
 
 _TABLES = """
-CREATE TABLE IF NOT EXISTS state (id INTEGER PRIMARY KEY CHECK (id = 1), version TEXT NOT NULL, text TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS state (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    number INTEGER NOT NULL, cleared INTEGER NOT NULL, version TEXT NOT NULL, text TEXT NOT NULL
+);
 CREATE TABLE IF NOT EXISTS blocks (
     place TEXT NOT NULL, first INTEGER NOT NULL, block BLOB NOT NULL, PRIMARY KEY (place, first)
 ) WITHOUT ROWID;
@@ -34,10 +38,12 @@ class SqliteStore:
 
     Args:
         path: of the file; it is made by the first change, and a missing one is an empty store.
+        mirrored: keep a copy of the blocks in memory, for who looks up again and again.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, mirrored: bool = False) -> None:
         self._path = path
+        self._mirror = SqliteMirror() if mirrored else None
         self._local = threading.local()
         self._open: list[sqlite3.Connection] = []
         self._guard = threading.Lock()
@@ -59,6 +65,9 @@ class SqliteStore:
         with self._reading() as connection:
             if connection is None:
                 return Found(version=None, blocks=[None] * len(points))
+            mirrored = None if self._mirror is None else self._mirror.find(connection, points)
+            if mirrored is not None:
+                return mirrored
             if len(points) <= _POINTS_AT_ONCE:
                 return _found(connection.execute(self._statement(len(points)), _flat(points)).fetchall())
             # One transaction sees one version.
@@ -125,7 +134,9 @@ class SqliteStore:
                     fix="name another file with --store, or remove this one.",
                 )
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA application_id = {_APPLICATION}; COMMIT;")
+            connection.executescript(
+                f"BEGIN IMMEDIATE; {_TABLES} {MIRROR_TABLES} PRAGMA application_id = {_APPLICATION}; COMMIT;"
+            )
         # In WAL mode this survives a killed process; after a power cut the newest change may be missing, whole.
         connection.execute("PRAGMA synchronous = NORMAL")
 
@@ -152,6 +163,8 @@ class SqliteStore:
         if getattr(self._local, "file", None) == file:
             connection: sqlite3.Connection = self._local.connection
             return connection
+        if self._mirror is not None:
+            self._mirror.forget()
         connection = sqlite3.connect(
             f"{self._path.absolute().as_uri()}?mode=rw",
             uri=True,
@@ -206,4 +219,10 @@ def _write(connection: sqlite3.Connection, change: Change) -> None:
     connection.executemany("INSERT INTO blocks VALUES (?, ?, ?)", rows)
     connection.executemany("DELETE FROM tables WHERE name = ?", ((name,) for name in change.drop))
     connection.executemany("REPLACE INTO tables VALUES (?, ?)", change.put.items())
-    connection.execute("REPLACE INTO state VALUES (1, ?, ?)", (change.state.version, change.state.text))
+    row = connection.execute("SELECT number + 1, cleared FROM state").fetchone()
+    number, cleared = (1, 1) if row is None else row
+    note_touched(connection, change, number)
+    connection.execute(
+        "REPLACE INTO state VALUES (1, ?, ?, ?, ?)",
+        (number, number if change.clear else cleared, change.state.version, change.state.text),
+    )

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import cache
 
-__all__ = ["LARGEST_BLOCK", "entries_of", "first_moment", "found_in", "in_blocks"]
+__all__ = ["LARGEST_BLOCK", "MOMENTS_OF", "entries_of", "first_moment", "found_in", "in_blocks"]
 
 #: Bytes. SQLite keeps a row of up to a quarter of a page in its tree; a larger one costs another read.
 LARGEST_BLOCK = 900
@@ -20,8 +20,8 @@ _END = struct.Struct("<I")
 _OVERHEAD = _FIRST.size + _END.size
 
 
-# By the number of entries, which is small: a look-up unpacks the moments of dozens of blocks.
-_MOMENTS = [struct.Struct(f"<{count}q") for count in range(LARGEST_BLOCK // _OVERHEAD + 2)]
+#: By the number of a block's entries, what unpacks its moments, from the third byte on.
+MOMENTS_OF = [struct.Struct(f"<{count}q").unpack_from for count in range(LARGEST_BLOCK // _OVERHEAD + 2)]
 
 
 @cache
@@ -68,7 +68,7 @@ def found_in(block: bytes, moment: int, size: int | None) -> tuple[int, int]:
         When it became known, and where in the block its record begins.
     """
     count = block[0] | block[1] << 8
-    moments = _MOMENTS[count].unpack_from(block, 2)
+    moments = MOMENTS_OF[count](block, 2)
     place = bisect_right(moments, moment) - 1
     records = 2 + 12 * count
     if size is not None:

@@ -1,6 +1,7 @@
 """From blocks to the values of features: one reader a track."""
 
 import math
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -9,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gitrain.features.definitions import FeatureSet
-from gitrain.online.blocks import found_in
+from gitrain.online.blocks import MOMENTS_OF, found_in
 from gitrain.online.columns import Columns
-from gitrain.online.exact_totals import ZERO, rounded_difference
+from gitrain.online.exact_totals import ZERO, ExactTotal, rounded_difference
 from gitrain.online.records import newest_numbers, text_at, window_record
 from gitrain.online.tracks import Track
 
@@ -46,7 +47,8 @@ class WindowReader:
         whole = track.whole(real)
         exact = [index for index in track.values if index not in whole]
         self._has_exact = bool(exact)
-        self._nothing = (0,) * (fixed.size // 8), (ZERO,) * len(exact)
+        self._nothing = (0,) * (fixed.size // 8)
+        self._no_exact = (ZERO,) * len(exact)
         self._names: list[str] = []
         #: By feature: at which of `offsets` its window begins, what it is, where its count and its sum are.
         self._plan: list[tuple[int, int, int, int]] = []
@@ -81,15 +83,12 @@ class WindowReader:
         columns: list[list[float]] = [[] for _ in self._plan]
         uncovered = []
         width, offsets, longest = self.width, self.offsets, self.offsets[-1]
-        held_from, record, nothing = self._held_from, self._record, self._nothing
+        held_from = self._held_from
         for row, decision in enumerate(decisions):
-            found = []
-            place = row * width
-            for offset in offsets:
-                block = blocks[place]
-                place += 1
-                found.append(nothing if block is None else record(block, decision - offset))
-            later, later_exact = found[0]
+            mine = blocks[row * width : (row + 1) * width]
+            found = self._fixed_parts(mine, decision)
+            exact = self._exact_parts(mine, decision) if self._has_exact else None
+            later = found[0]
             covered = decision - longest >= held_from
             if not covered:
                 uncovered.append(row)
@@ -97,28 +96,48 @@ class WindowReader:
                 if not covered and decision - offsets[start] < held_from:
                     column.append(_NAN)
                     continue
-                earlier, earlier_exact = found[start]
+                earlier = found[start]
                 count = later[count_at] - earlier[count_at]
-                if how == _COUNT:
-                    column.append(count)
-                elif how == _MEAN:
+                if how == _MEAN:
                     column.append(_whole(later[total_at] - earlier[total_at]) / count if count else _NAN)
+                elif how == _COUNT:
+                    column.append(count)
                 elif how == _SUM:
                     column.append(_whole(later[total_at] - earlier[total_at]))
-                else:
-                    total = rounded_difference(later_exact[total_at], earlier_exact[total_at])
+                elif exact is not None:
+                    total = rounded_difference(exact[0][total_at], exact[start][total_at])
                     column.append(total if how == _EXACT_SUM else total / count if count else _NAN)
         for name, column in zip(self._names, columns, strict=True):
             values[name] = column
         return uncovered
 
-    def _record(self, block: bytes, moment: int) -> tuple[tuple[int, ...], tuple[Any, ...]]:
+    def _fixed_parts(self, blocks: Sequence[bytes | None], decision: int) -> list[tuple[int, ...]]:
+        """For each of `offsets` the part of the record that has a fixed length."""
         if self._has_exact:
-            _, offset = found_in(block, moment, None)
-            record = window_record(self.track, self._real, block, offset)
-            return record.fixed, record.exact
-        _, offset = found_in(block, moment, self._size)
-        return self._unpack(block, offset), ()
+            return [
+                self._nothing if block is None else self._unpack(block, found_in(block, decision - offset, None)[1])
+                for block, offset in zip(blocks, self.offsets, strict=True)
+            ]
+        unpack, size, nothing = self._unpack, self._size, self._nothing
+        found = []
+        for block, offset in zip(blocks, self.offsets, strict=True):
+            if block is None:
+                found.append(nothing)
+                continue
+            # `found_in`, in place: this line is where the time of a look-up goes.
+            count = block[0] | block[1] << 8
+            place = bisect_right(MOMENTS_OF[count](block, 2), decision - offset) - 1
+            found.append(unpack(block, 2 + 12 * count + size * place))
+        return found
+
+    def _exact_parts(self, blocks: Sequence[bytes | None], decision: int) -> list[tuple[ExactTotal, ...]]:
+        """For each of `offsets` the exact sums."""
+        return [
+            self._no_exact
+            if block is None
+            else window_record(self.track, self._real, block, found_in(block, decision - offset, None)[1]).exact
+            for block, offset in zip(blocks, self.offsets, strict=True)
+        ]
 
 
 def _whole(total: int) -> float:

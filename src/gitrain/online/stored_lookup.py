@@ -17,7 +17,7 @@ from gitrain.online.readers import ColumnMaker, NewestReader, WindowReader
 from gitrain.online.revision import read_state
 from gitrain.online.state import StoreState, moment
 from gitrain.online.store import OnlineStore, Point
-from gitrain.online.tracks import definitions_digest, place_of, read_histories, tracks_of
+from gitrain.online.tracks import definitions_digest, read_histories, tracks_of
 
 __all__ = ["StoredLookup"]
 
@@ -141,15 +141,9 @@ class StoredLookup:
         points: list[Point] = []
         for reader in self._known.readers:
             track = reader.track
-            number, offsets = track.number, reader.offsets
-            columns = [read.keys[column] for column, _ in track.by]
-            for row in range(height):
-                keys = [column[row] for column in columns]
-                decision = read.decisions[row]
-                # A null equals nothing, so it is in no group: no place has this name.
-                place = "" if None in keys else place_of(number, keys)  # type: ignore[arg-type]
-                for offset in offsets:
-                    points.append((place, decision - offset))
+            offsets = reader.offsets
+            for place, decision in zip(track.places_of(read.keys, height), read.decisions, strict=True):
+                points += [(place, decision - offset) for offset in offsets]
         return points
 
     def _all_at_once(self, store: OnlineStore, many: ManyRows, rows: pl.DataFrame) -> FoundFeatures | None:

@@ -6,10 +6,10 @@ records; and of the newest rows, with the values that as-of features take.
 """
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, cast
 
 import polars as pl
 
@@ -31,6 +31,7 @@ __all__ = [
 
 _TEXT = "String"
 _SEPARATOR = ":"
+_NOWHERE = ""
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,19 @@ class Track:
     def texts(self) -> tuple[tuple[str, str], ...]:
         """The as-of features that are text, with the columns that they take."""
         return tuple(pair for pair in self._taken if pair[0] in self.categorical)
+
+    def places_of(self, keys: Mapping[str, Sequence[str | None]], height: int) -> list[str]:
+        """The places of rows, by the texts of their keys. A null equals nothing: no place has the name that it gets."""
+        columns = [keys[column] for column, _ in self.by]
+        if not columns:
+            return [place_of(self.number, ())] * height
+        if len(columns) == 1:
+            prefix = place_of(self.number, ("",))
+            return [_NOWHERE if key is None else prefix + key for key in columns[0]]
+        return [
+            _NOWHERE if None in found else place_of(self.number, cast("tuple[str, ...]", found))
+            for found in zip(*columns, strict=True)
+        ]
 
     @property
     def _taken(self) -> list[tuple[str, str]]:

@@ -21,7 +21,7 @@ __all__ = ["open_lookup", "open_online_store", "read_pushed_file", "store_versio
 _SQLITE = "sqlite:///"
 
 
-def open_online_store(url: str | None, root: Path) -> OnlineStore:
+def open_online_store(url: str | None, root: Path, *, mirrored: bool = False) -> OnlineStore:
     """The online store at an address. Nothing is opened before it is used.
 
     Args:
@@ -29,15 +29,16 @@ def open_online_store(url: str | None, root: Path) -> OnlineStore:
             (``rediss://`` with TLS); None for what the environment variable GITRAIN_ONLINE_STORE says, and without it
             the file in the repository (`layout.ONLINE_STORE`).
         root: of the repository, or of a bundle.
+        mirrored: keep what is looked up in memory, where the store lies in a file; for a process that goes on.
 
     Raises:
         SettingsError: an address of another kind.
     """
     url = url or os.environ.get("GITRAIN_ONLINE_STORE")
     if not url:
-        return SqliteStore(root / ONLINE_STORE)
+        return SqliteStore(root / ONLINE_STORE, mirrored=mirrored)
     if url.startswith(_SQLITE) and len(url) > len(_SQLITE):
-        return SqliteStore(root / url.removeprefix(_SQLITE))
+        return SqliteStore(root / url.removeprefix(_SQLITE), mirrored=mirrored)
     if urlsplit(url).scheme in ("redis", "rediss"):
         # Only who names a Redis server needs its client.
         from gitrain.integrations.redis import RedisStore
@@ -54,7 +55,7 @@ def open_lookup(features: FeatureSet, url: str | None, root: Path) -> StoredLook
 
     A project whose features read no history needs no store: its address is not looked at.
     """
-    return StoredLookup(features, open_online_store(url, root) if read_histories(features) else None)
+    return StoredLookup(features, open_online_store(url, root, mirrored=True) if read_histories(features) else None)
 
 
 def read_pushed_file(path: Path) -> BatchFile:

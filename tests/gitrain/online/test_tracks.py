@@ -29,7 +29,7 @@ def test_every_feature_that_reads_a_history_is_in_one_track(features):
     assert [track.number for track in tracks_of(features)] == list(range(len(tracks_of(features))))
 
 
-def _changed(kind: type, **changes: object):
+def _changed(kind, **changes):
     features = tuple(replace(each, **changes) if isinstance(each, kind) else each for each in FEATURES.features)
     return replace(FEATURES, features=features)
 

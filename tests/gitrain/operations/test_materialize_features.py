@@ -220,8 +220,9 @@ def test_the_report_says_what_is_held(place):
     assert render_materialization(place.materialize(since=None)).startswith("Nothing to do")
 
 
-def test_sqlite_serves_it_too(place, tmp_path):
-    store = SqliteStore(tmp_path / "a" / "online.sqlite")
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_sqlite_serves_it_too(place, tmp_path, mirrored):
+    store = SqliteStore(tmp_path / "a" / "online.sqlite", mirrored=mirrored)
     other = World(place.root, FEATURES, store, writes=False)
     other.files = place.files
     lookup = other.lookup()

@@ -45,6 +45,18 @@ class TestSqliteStore(OnlineStoreSuite):
         return SqliteStore(tmp_path / "folder.sqlite")
 
 
+class TestMirroredSqliteStore(TestSqliteStore):
+    @pytest.fixture
+    def store(self, tmp_path):
+        store = SqliteStore(tmp_path / "folder" / "online.sqlite", mirrored=True)
+        yield store
+        store.close()
+
+    @pytest.fixture
+    def again(self, tmp_path):
+        return lambda: SqliteStore(tmp_path / "folder" / "online.sqlite", mirrored=True)
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     with redis_server(tmp_path_factory.mktemp("redis")) as url:
