@@ -135,7 +135,9 @@ def test_every_check_passes(clone: Clone):
     report = json.loads(clone.succeed("gitrain", "check", "all", "--base", "HEAD~1", "--json"))
     found = {verdict["name"]: verdict["outcome"] for verdict in report["verdicts"]}
     assert {name: outcome for name, outcome in found.items() if outcome != "PASSED"} == {}
-    definitions = [definition for group in GROUPS.values() for definition in group.definitions]
+    # This project declares no service.
+    groups = [group for name, group in GROUPS.items() if name != "service"]
+    definitions = [definition for group in groups for definition in group.definitions]
     # A name in capitals stands for many: one for every output, and one for every behaviour that a project declares.
     assert {each.name for each in definitions if not each.name.rpartition(":")[2].isupper()} <= set(found)
     assert "artifacts:models/model.skops" in found

@@ -84,10 +84,16 @@ def test_all_goes_on_after_a_failure_and_the_worst_decides(root, capsys):
     report = parse_json(CheckReport, capsys.readouterr().out, source="stdout")
     outcomes = {verdict.name: verdict.outcome.value for verdict in report.verdicts}
     assert code == 3
-    assert list(report.seconds) == list(GROUPS)
+    # It declares no service.
+    assert list(report.seconds) == [name for name in GROUPS if name != "service"]
     assert outcomes["training:refit-identical"] == "PASSED"
     assert outcomes["behaviour:steeper-is-later"] == "PASSED"
     assert "ERROR" in outcomes.values()
+
+
+def test_a_project_without_a_service_has_none_to_check(root, capsys):
+    assert run(root, "service", "--tree") == 2
+    assert "declares no service" in capsys.readouterr().err
 
 
 def test_the_list_names_every_check(capsys):
