@@ -239,6 +239,8 @@ def _outputs(
 
 def _lists(name: str, values: tuple[tuple[str, ...], ...]) -> pl.Series:
     """A column of lists of text, made from the few lists that there are."""
-    numbers = {each: number for number, each in enumerate(dict.fromkeys(values))}
-    distinct = pl.Series(name, [list(each) for each in numbers], dtype=pl.List(pl.String))
-    return distinct.gather(pl.Series([numbers[each] for each in values], dtype=pl.UInt32))
+    # Equal lists are one object, mostly: by it they are found without comparing texts.
+    distinct = {id(each): each for each in values}
+    numbers = {each: number for number, each in enumerate(distinct)}
+    lists = pl.Series(name, [list(each) for each in distinct.values()], dtype=pl.List(pl.String))
+    return lists.gather(pl.Series([numbers[id(each)] for each in values], dtype=pl.UInt32))
