@@ -350,6 +350,71 @@ def test_the_digest_is_that_of_what_a_request_may_be():
     assert wider.digest != SCHEMA.digest
 
 
+@pytest.mark.parametrize(
+    ("dtype", "check", "kept", "broken"),
+    [
+        (pl.Int32, pa.Check.gt(2), [3], [2, 1]),
+        (pl.Int32, pa.Check.gt(2.5), [3], [2]),
+        (pl.Int32, pa.Check.ge(2), [2], [1]),
+        (pl.Int32, pa.Check.lt(2), [1], [2, 3]),
+        (pl.Int32, pa.Check.lt(2.5), [2], [3]),
+        (pl.Int32, pa.Check.le(2), [2], [3]),
+        (pl.Int32, pa.Check.in_range(1, 3, include_min=False, include_max=False), [2], [1, 3]),
+        (pl.Int32, pa.Check.eq(2), [2], [1, 3]),
+        (pl.Int32, pa.Check.ne(2), [1], [2]),
+        (pl.Int32, pa.Check.isin([1, 3]), [1, 3], [2]),
+        (pl.Int32, pa.Check.notin([1, 3]), [2], [1]),
+        (pl.UInt8, pa.Check.ge(0), [0, 255], [-1, 256]),
+        (pl.Float64, pa.Check.gt(2), [2.0000000000000004], [2, 2.0]),
+        (pl.Float64, pa.Check.lt(2), [1.9999999999999998], [2, 2.0]),
+        (pl.Float64, pa.Check.in_range(0, 1, include_max=False), [0, -0.0, 0.5], [1, -5e-324]),
+        (pl.Float32, pa.Check.le(0.5), [0.5, 0.50000000001], [0.5000001, 1e39]),
+        (pl.String, pa.Check.str_length(1, 2), ["a", "☃☃"], ["", "abc"]),
+        (pl.String, pa.Check.str_length(exact_value=2), ["ab"], ["a", "abc"]),
+        (pl.String, pa.Check.str_matches("b"), ["ba"], ["ab"]),
+        (pl.String, pa.Check.str_contains("b"), ["ba", "ab"], ["a"]),
+        (pl.Date, pa.Check.gt(date(2024, 3, 1)), ["2024-03-02"], ["2024-03-01"]),
+        (pl.Boolean, pa.Check.eq(True), [True], [False]),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("nullable", [False, True])
+def test_checks_hold_at_their_very_bounds(dtype, check, kept, broken, nullable):
+    schema = RequestSchema.of(entity("x"), contract_of({"x": pa.Column(dtype, check, nullable=nullable)}))
+
+    def accepted(value) -> bool:
+        found = schema.parse(json.dumps({"things": [{"x": value}]}).encode())
+        return isinstance(found, list) and schema.rejected(schema.frame(found)) == [()]
+
+    assert [accepted(value) for value in kept] == [True] * len(kept)
+    assert [accepted(value) for value in broken] == [False] * len(broken)
+    assert accepted(None) == nullable
+
+
+def test_a_check_that_judges_nulls_is_asked_about_them():
+    check = pa.Check(lambda data: data.lazyframe.select(pl.col(data.key).is_not_null()), ignore_na=False, error="there")
+    checks = [check, pa.Check.le(5, ignore_na=False)]
+    schema = RequestSchema.of(entity("x"), contract_of({"x": pa.Column(pl.Int32, checks, nullable=True)}))
+
+    found = schema.rejected(schema.frame(parsed(b'{"things": [{"x": 5}, {"x": 6}, {"x": null}]}', schema)))
+    assert [[problem.reason for problem in each] for each in found] == [
+        [],
+        ["must keep less_than_or_equal_to(5)"],
+        ["must keep there", "must keep less_than_or_equal_to(5)"],
+    ]
+
+
+def test_a_rule_that_is_null_counts_as_kept():
+    contract = contract_of(
+        {"a": pa.Column(pl.Int32), "b": pa.Column(pl.Int32, nullable=True)},
+        row_rules={"b is more": pl.col("b") > pl.col("a")},
+    )
+    schema = RequestSchema.of(entity("a", "b"), contract)
+
+    found = schema.rejected(schema.frame(parsed(b'{"things": [{"a": 1}, {"a": 1, "b": 1}, {"a": 1, "b": 2}]}', schema)))
+    assert [len(each) for each in found] == [0, 1, 0]
+
+
 @given(st.data())
 def test_a_row_is_accepted_exactly_if_the_contract_keeps_it(data):
     drawn = data.draw(st.lists(columns(), min_size=1, max_size=3))
