@@ -118,7 +118,9 @@ class Application:
         when, answer = self._checked
         # Many may ask; the store is asked once a second.
         if self._clock() - when >= 1:
-            reason = await loop.run_in_executor(self._executor, self._opened.check)
+            # A local store is asked where predictions ask it: another thread would be another connection.
+            check = self._opened.check
+            reason = check() if self._executor is None else await loop.run_in_executor(self._executor, check)
             answer = reason is None
             self._checked = (self._clock(), answer)
             self._metrics.ready(answer)
