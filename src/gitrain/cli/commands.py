@@ -62,9 +62,15 @@ _VERSION = _flag(
     "version", metavar="VERSION", nargs="?", default="latest", help="e.g. 1.4.0 (default latest: the newest)"
 )
 
+_ENVIRONMENT = _flag("environment", metavar="ENV", help="the name of an environment, e.g. test")
+_AGAIN = _flag("--again", action="store_true", help="probe and record what runs already; try what was aborted")
+_WAIT = _flag("--wait", type=float, default=0.0, metavar="S", help="wait so long for another run (default 0: refuse)")
+
 GROUPS = {
     "check": "ask of a tree what CI asks of it",
     "data": "ingest batches and judge them by their contracts",
+    "deploy": "make an environment of this machine run what its file says",
+    "env": "what each environment wants and runs, and how it gets another release",
     "features": "compute features point in time, prove them so, and fill the online store",
     "gate": "judge a model by thresholds, slices and the champion",
     "probe": "ask a running service: known rows, made-up requests, load",
@@ -304,6 +310,42 @@ COMMANDS = (
             _flag("--no-register", action="store_true", help="leave MLflow out"),
             _JSON,
         ),
+    ),
+    Command(
+        ("deploy", "plan"),
+        "say what would be done to make an environment run what its file says",
+        "gitrain.cli.deployments:plan",
+        (_ENVIRONMENT, _AGAIN, _JSON),
+    ),
+    Command(
+        ("deploy", "apply"),
+        "observe, plan, apply, probe, record; what was killed on the way is mended by the next run",
+        "gitrain.cli.deployments:apply",
+        (
+            _ENVIRONMENT,
+            _AGAIN,
+            _WAIT,
+            _flag("--approved-by", metavar="NAME", help="who approved it, for the record"),
+            _JSON,
+        ),
+    ),
+    Command(
+        ("deploy", "stop"),
+        "end all replicas of an environment, and its proxy",
+        "gitrain.cli.deployments:stop",
+        (_ENVIRONMENT, _WAIT),
+    ),
+    Command(
+        ("deploy", "unit"),
+        "print a systemd unit that brings an environment back after a reboot",
+        "gitrain.cli.deployments:unit",
+        (_ENVIRONMENT,),
+    ),
+    Command(
+        ("env", "list"),
+        "what each environment wants and runs: health, age, memory, address, configuration drift",
+        "gitrain.cli.deployments:list_environments",
+        (_JSON,),
     ),
     Command(
         ("rehearse",),

@@ -11,10 +11,12 @@ import psutil
 
 from gitrain.errors import DeploymentError
 
-__all__ = ["LocalProcess", "start_detached"]
+__all__ = ["LocalProcess", "processes_with", "start_detached"]
 
 # A process's start is kept as a fraction of a second that goes through JSON and back unchanged, or nearly.
 _SAME_START = 0.01
+# A runner of GitHub ends, after a job, every process that carries it.
+_TRACKED = "RUNNER_TRACKING_ID"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +84,20 @@ class LocalProcess:
         return []
 
 
+def processes_with(variable: str, value: str) -> list[LocalProcess]:
+    """This user's processes that were started with a variable of this value, the oldest first.
+
+    A program that was killed before it wrote down whom it had started finds them so; children inherit the variable.
+    """
+    found = []
+    for process in psutil.process_iter():
+        # Those of others cannot be looked at, and any may be gone by now.
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get(variable) == value and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(LocalProcess(pid=process.pid, started=process.create_time()))
+    return sorted(found, key=lambda each: (each.started, each.pid))
+
+
 def start_detached(
     command: Sequence[str], *, folder: Path, log: Path, environment: Mapping[str, str] | None = None
 ) -> LocalProcess:
@@ -99,6 +115,7 @@ def start_detached(
     # The shell starts it and ends: it then belongs to the machine's first process.
     script = 'nohup "$@" </dev/null >>"$GITRAIN_LOG" 2>&1 & echo $!'
     variables = dict(os.environ if environment is None else environment) | {"GITRAIN_LOG": str(log)}
+    variables.pop(_TRACKED, None)
     done = subprocess.run(
         ["/bin/sh", "-c", script, "sh", *command],
         cwd=folder,

@@ -1,0 +1,98 @@
+"""`gitrain deploy plan | apply | stop | unit`, `gitrain env list`."""
+
+import argparse
+import getpass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gitrain.cli.console import print_json, print_text, progress_to_stderr
+from gitrain.deployment.plan import plan_stop
+from gitrain.deployment.systemd import render_unit
+from gitrain.environments.document import environment_path
+from gitrain.errors import UsageError
+from gitrain.operations.apply_deployment import apply_deployment
+from gitrain.operations.list_environments import list_environments as list_all
+from gitrain.operations.plan_deployment import make_plan
+from gitrain.reports.deployments_markdown import render_applied, render_environments, render_plan
+from gitrain.settings import load_settings
+from gitrain.wiring.deployments import (
+    actor_of,
+    command_here,
+    open_deployer,
+    open_deployment,
+    open_desired,
+    open_environment_names,
+    open_records,
+)
+
+__all__ = ["apply", "list_environments", "plan", "stop", "unit"]
+
+
+def plan(arguments: argparse.Namespace) -> int:
+    """Print what would be done; change nothing."""
+    settings = load_settings(Path(arguments.directory))
+    desired = open_desired(settings, arguments.environment)
+    found, _ = make_plan(desired, open_deployer(settings, desired), open_records(settings), again=arguments.again)
+    if arguments.json:
+        print_json(found.to_json())
+    else:
+        print_text(render_plan(found))
+    return 0
+
+
+def apply(arguments: argparse.Namespace) -> int:
+    """Make the environment run what is desired."""
+    if not 0 <= arguments.wait <= 86_400:
+        raise UsageError(f"--wait is {arguments.wait:g}", fix="give seconds, 0 to 86400.")
+    tools = open_deployment(
+        arguments.directory, arguments.environment, progress_to_stderr(), approved_by=arguments.approved_by
+    )
+    applied = apply_deployment(tools, again=arguments.again, wait=arguments.wait)
+    if arguments.json:
+        print_json(applied.to_json())
+    else:
+        print_text(render_applied(applied.plan, applied.outcome, applied.reason, applied.record))
+    return applied.outcome.exit_code
+
+
+def stop(arguments: argparse.Namespace) -> int:
+    """End all replicas of the environment, and the proxy."""
+    settings = load_settings(Path(arguments.directory))
+    progress = progress_to_stderr()
+    desired = open_desired(settings, arguments.environment)
+    deployer = open_deployer(settings, desired, progress)
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    with deployer.hold(actor_of(settings), since, wait=arguments.wait):
+        found = plan_stop(desired, deployer.observe())
+        progress(f"{desired.name}: ending the proxy")
+        deployer.stop_proxy()
+        for step in found.steps:
+            progress(f"{desired.name}: {step.text}")
+        deployer.stop(found.replicas, patience=desired.file.runtime.stop_seconds)
+    print_text(render_plan(found))
+    return 0
+
+
+def unit(arguments: argparse.Namespace) -> int:
+    """Print the systemd unit that brings the environment back after a reboot."""
+    settings = load_settings(Path(arguments.directory))
+    environment_path(arguments.environment)
+    command = command_here(settings, "deploy", "apply", arguments.environment, "--wait", "600")
+    print_text(render_unit(arguments.environment, command, folder=str(settings.root), user=getpass.getuser()))
+    return 0
+
+
+def list_environments(arguments: argparse.Namespace) -> int:
+    """What is desired in each environment, what runs there, and how it is."""
+    settings = load_settings(Path(arguments.directory))
+    statuses = list_all(
+        open_environment_names(settings),
+        lambda name: open_desired(settings, name),
+        lambda desired: open_deployer(settings, desired),
+        clock=lambda: datetime.now(UTC),
+    )
+    if arguments.json:
+        print_json([status.to_json() for status in statuses])
+    else:
+        print_text(render_environments(statuses))
+    return 3 if any(status.problem for status in statuses) else 0

@@ -1,0 +1,294 @@
+"""From what is desired and what runs to what is to be done: pure."""
+
+from collections.abc import Collection, Sequence
+from typing import Literal
+
+from gitrain.deployment.record import DeploymentRecord, Ending, RunningRelease
+from gitrain.deployment.replicas import Desired, Observed, Replica, UnderWay
+from gitrain.deployment.steps import (
+    AwaitStep,
+    CanaryStretch,
+    FetchStep,
+    Kind,
+    Plan,
+    ProbeStep,
+    RecordStep,
+    RouteStep,
+    StartStep,
+    Step,
+    StopStep,
+    replicas_in_words,
+)
+from gitrain.verdicts import Outcome
+
+__all__ = ["plan_deployment", "plan_stop", "plan_undo"]
+
+
+def plan_deployment(
+    desired: Desired, observed: Observed, records: Sequence[DeploymentRecord] = (), *, again: bool = False
+) -> Plan:
+    """What makes an environment run what is desired.
+
+    Args:
+        desired: what its file says.
+        observed: what runs.
+        records: of this environment; they are needed only where another release is to run.
+        again: probe what runs already, and record that, if there is nothing else to do.
+    """
+
+    def idle(reason: str, kind: Kind = "none", outcome: Outcome = Outcome.PASSED) -> Plan:
+        running = observed.running
+        return Plan(
+            environment=desired.name, kind=kind, reason=reason, release=running, former=running, outcome=outcome
+        )
+
+    if desired.file.suspend:
+        same = list(observed.shares) == ([desired.release] if desired.release is not None else [])
+        reason = "the environment is suspended: nothing is changed until it is resumed"
+        return idle(reason, "refused", Outcome.PASSED if same else Outcome.INCONCLUSIVE)
+    under_way = observed.under_way
+    if under_way is not None and under_way.ending is not None:
+        return plan_undo(desired, observed)
+    release = desired.release
+    if release is None:
+        where = f"{desired.file.follows} has no release yet" if desired.file.follows else "the file names no release"
+        return idle(f"{where}: what runs is left alone")
+    if under_way is not None and under_way.release != release:
+        return _abandon(desired, observed, under_way)
+    if under_way is None and release in observed.shares:
+        return _heal(desired, observed, release, again=again)
+    if under_way is not None and list(observed.shares) == [release]:
+        return _finish(desired, observed, release, under_way)
+    last = max(
+        (each for each in records if each.environment == desired.name), key=lambda each: each.began, default=None
+    )
+    if (
+        last is not None
+        and last.ending is Ending.ABORTED
+        and last.release == release
+        and last.desired_by == desired.commit
+        and not again
+    ):
+        return idle(
+            f"release {release.version} was aborted here: {last.reason} It is tried again once the file has changed, "
+            "or with --again",
+            "refused",
+            Outcome.FAILED,
+        )
+    return _deploy(desired, observed, release, records)
+
+
+def plan_undo(desired: Desired, observed: Observed) -> Plan:
+    """What takes a deployment back that is under way and ends badly: the former release gets all requests again."""
+    under_way = observed.under_way
+    if under_way is None or under_way.ending is None:
+        raise ValueError("no deployment ends badly")
+    runtime, former, failed = desired.file.runtime, under_way.former, under_way.release
+    steps: list[Step] = []
+    retired: tuple[Replica, ...] = ()
+    if under_way.kind != "probe":
+        retired = observed.of(failed)
+        shares = observed.shares
+        if former is not None and failed in shares and any(replica.usable for replica in observed.of(former)):
+            steps.append(RouteStep(release=former, listen=observed.listen or runtime.listen))
+        # Nothing else could answer: a release that failed is better than none.
+        if failed in shares and not steps:
+            retired = ()
+        if retired:
+            steps.append(StopStep(replicas=retired, patience=runtime.stop_seconds))
+    steps.append(RecordStep(ending=under_way.ending))
+    return Plan(
+        environment=desired.name,
+        kind="undo",
+        reason=under_way.reason,
+        release=former,
+        former=former,
+        steps=tuple(steps),
+        retired=_ids(retired),
+    )
+
+
+def plan_stop(desired: Desired, observed: Observed) -> Plan:
+    """What ends everything in an environment; the proxy is ended too."""
+    steps: list[Step] = []
+    if observed.replicas:
+        steps.append(StopStep(replicas=observed.replicas, patience=desired.file.runtime.stop_seconds))
+    return Plan(
+        environment=desired.name,
+        kind="stop",
+        reason="nothing is to run here",
+        former=observed.running,
+        steps=tuple(steps),
+        retired=_ids(observed.replicas),
+    )
+
+
+def _deploy(desired: Desired, observed: Observed, release: RunningRelease, records: Sequence[DeploymentRecord]) -> Plan:
+    file, runtime = desired.file, desired.file.runtime
+    under_way = observed.under_way
+    former = under_way.former if under_way is not None else observed.running
+    been = any(
+        each.release == release and each.ending is Ending.SUCCEEDED and each.environment == desired.name
+        for each in records
+    )
+    kind: Literal["deploy", "rollback"] = "rollback" if been and former is not None else "deploy"
+    kept, useless = _chosen(observed, release, runtime.replicas)
+    aside = tuple(each for each in observed.replicas if each.release not in (release, former))
+    dead = tuple(each for each in observed.of(former) if not each.alive)
+    steps: list[Step] = []
+    ended = (*aside, *useless, *dead)
+    if ended:
+        steps.append(StopStep(replicas=ended, patience=runtime.stop_seconds))
+    steps += _started(desired, release, len(kept))
+    # Who goes back to what has worked before has no time for more than a look.
+    probes = file.probes.required if kind == "deploy" else ("smoke",)
+    steps += [ProbeStep(release=release, probe=probe) for probe in probes]
+    serving = [each for each in observed.of(former) if each.usable and observed.routed(each)]
+    if kind == "deploy" and former is not None and serving:
+        steps += [
+            CanaryStretch(release=release, champion=former, percent=each.percent, seconds=each.seconds)
+            for each in file.strategy.steps
+            if each.percent < 100
+        ]
+    steps.append(RouteStep(release=release, listen=runtime.listen))
+    left = tuple(each for each in observed.of(former) if each.alive) if not file.strategy.standby else ()
+    if left:
+        steps.append(StopStep(replicas=left, patience=runtime.stop_seconds))
+    steps.append(RecordStep(ending=Ending.SUCCEEDED))
+    was = f"{former.version} runs" if former is not None else "nothing runs yet"
+    goes = "release {0} is to run again" if kind == "rollback" else "release {0} is to run"
+    resumed = ", and a run that began it was interrupted" if under_way is not None else ""
+    return Plan(
+        environment=desired.name,
+        kind=kind,
+        reason=f"{goes.format(release.version)}, {was}{resumed}",
+        release=release,
+        former=former,
+        steps=tuple(steps),
+        retired=_ids(ended),
+    )
+
+
+def _heal(desired: Desired, observed: Observed, release: RunningRelease, *, again: bool) -> Plan:
+    runtime = desired.file.runtime
+    kept, useless = _chosen(observed, release, runtime.replicas)
+    standby = _standby(desired, observed, release)
+    others = tuple(each for each in observed.replicas if each.release != release and each not in standby)
+    missing = runtime.replicas - len(kept)
+    ports = {backend.port for backend in observed.backends}
+    astray = ports != {each.port for each in kept} or not observed.proxied or observed.listen != runtime.listen
+    steps: list[Step] = []
+    reasons = []
+    if missing > 0:
+        steps += _started(desired, release, len(kept))
+        steps.append(ProbeStep(release=release, probe="smoke"))
+        reasons.append(f"{len(kept)} of {replicas_in_words(runtime.replicas)} can be used")
+    if astray:
+        steps.append(RouteStep(release=release, listen=runtime.listen))
+        if not observed.proxied:
+            reasons.append("the proxy does not run")
+        elif observed.listen != runtime.listen:
+            reasons.append(f"users are to reach it at {runtime.listen}")
+        elif not missing > 0:
+            reasons.append("requests go elsewhere")
+    ended = (*useless, *others)
+    if ended:
+        steps.append(StopStep(replicas=ended, patience=runtime.stop_seconds))
+        reasons.append(f"{replicas_in_words(len(ended))} {'is' if len(ended) == 1 else 'are'} of no use")
+    if steps:
+        kind: Kind = "heal"
+        reason = f"release {release.version} runs, but {' and '.join(reasons)}"
+    elif again:
+        kind, reason = "probe", f"release {release.version} runs, and is probed again"
+        steps = [FetchStep(release=release)]
+        steps += [ProbeStep(release=release, probe=probe) for probe in desired.file.probes.required]
+        steps.append(RecordStep(ending=Ending.SUCCEEDED))
+    else:
+        kind, reason = "none", f"release {release.version} runs as desired"
+    return Plan(
+        environment=desired.name,
+        kind=kind,
+        reason=reason,
+        release=release,
+        former=release,
+        steps=tuple(steps),
+        retired=_ids(ended),
+    )
+
+
+def _finish(desired: Desired, observed: Observed, release: RunningRelease, under_way: UnderWay) -> Plan:
+    """A run was killed when the release had all requests already, or while it probed what runs."""
+    runtime = desired.file.runtime
+    kept, useless = _chosen(observed, release, runtime.replicas)
+    standby = _standby(desired, observed, release)
+    others = tuple(each for each in observed.replicas if each.release != release and each not in standby)
+    steps: list[Step] = []
+    if len(kept) < runtime.replicas:
+        steps += _started(desired, release, len(kept))
+        steps.append(ProbeStep(release=release, probe="smoke"))
+    elif under_way.kind == "probe":
+        steps.append(FetchStep(release=release))
+        steps += [ProbeStep(release=release, probe=probe) for probe in desired.file.probes.required]
+    steps.append(RouteStep(release=release, listen=runtime.listen))
+    ended = (*useless, *others)
+    if ended:
+        steps.append(StopStep(replicas=ended, patience=runtime.stop_seconds))
+    steps.append(RecordStep(ending=Ending.SUCCEEDED))
+    return Plan(
+        environment=desired.name,
+        kind=under_way.kind,
+        reason=f"release {release.version} runs, and the run that began it was interrupted before it was recorded",
+        release=release,
+        former=under_way.former,
+        steps=tuple(steps),
+        retired=_ids(ended),
+    )
+
+
+def _abandon(desired: Desired, observed: Observed, under_way: UnderWay) -> Plan:
+    """A deployment was interrupted, and another release is desired since: it is recorded, and planned anew then."""
+    done = list(observed.shares) == [under_way.release] and under_way.kind != "probe"
+    return Plan(
+        environment=desired.name,
+        kind="undo",
+        reason=f"the deployment of {under_way.release.version} was interrupted, and another release is desired since",
+        release=observed.running,
+        former=under_way.former,
+        steps=(RecordStep(ending=Ending.SUCCEEDED if done else Ending.FAILED),),
+    )
+
+
+def _started(desired: Desired, release: RunningRelease, kept: int) -> list[Step]:
+    """Verified in any case; started and waited for where there are too few."""
+    missing = desired.file.runtime.replicas - kept
+    steps: list[Step] = [FetchStep(release=release)]
+    if missing > 0:
+        steps += [
+            StartStep(release=release, number=missing),
+            AwaitStep(release=release, seconds=desired.file.runtime.start_seconds),
+        ]
+    return steps
+
+
+def _chosen(
+    observed: Observed, release: RunningRelease, number: int
+) -> tuple[tuple[Replica, ...], tuple[Replica, ...]]:
+    """The replicas of a release that go on, those with requests first, and the others."""
+    usable = sorted((each for each in observed.of(release) if each.usable), key=lambda each: not observed.routed(each))
+    kept = tuple(usable[:number])
+    return kept, tuple(each for each in observed.of(release) if each not in kept)
+
+
+def _standby(desired: Desired, observed: Observed, release: RunningRelease) -> Collection[Replica]:
+    """What is kept warm beside a release: the living replicas of the one that was started last of all others."""
+    if not desired.file.strategy.standby:
+        return ()
+    others = [each for each in observed.replicas if each.release != release and each.alive]
+    if not others:
+        return ()
+    newest = max(others, key=lambda each: each.began).release
+    return [each for each in others if each.release == newest]
+
+
+def _ids(replicas: Sequence[Replica]) -> frozenset[str]:
+    return frozenset(replica.id for replica in replicas)
