@@ -2,9 +2,10 @@
 
 import math
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from gitrain.online.blocks import MOMENTS_OF, found_in
 from gitrain.online.columns import Columns
 from gitrain.online.exact_totals import ZERO, ExactTotal, rounded_difference
 from gitrain.online.records import newest_numbers, text_at, window_record
+from gitrain.online.state import EVERYTHING
 from gitrain.online.tracks import Track
 
 __all__ = ["ColumnMaker", "NewestReader", "WindowReader"]
@@ -24,120 +26,170 @@ _COUNT, _MEAN, _SUM, _EXACT_MEAN, _EXACT_SUM = range(5)
 _LEAST, _MOST = -(2**63), 2**63 - 1
 
 
-class WindowReader:
-    """Reads the window features of a track.
+@dataclass(frozen=True)
+class _Slot:
+    """One of the moments that a track is asked for.
 
-    Args:
-        track: which.
-        real: the window features whose values are floats.
-        held_from: from when on all rows of the history are held.
+    Attributes:
+        track: whose.
+        offset: how long before the decision, microseconds.
+        size: of a record; None where records have exact sums, which differ in length.
+        unpack: the part of the record that has a fixed length.
+        nothing: what stands for it before the group's first row.
+        no_exact: the same for the exact sums.
     """
 
-    def __init__(self, track: Track, real: Sequence[int], held_from: int) -> None:
-        self.track = track
-        self.history = track.history
-        lengths = {length // _MICROSECOND for _, feature in track.windows for length in feature.windows.values()}
-        #: How long before the decision the track is asked.
-        self.offsets = (0, *sorted(lengths))
-        self.width = len(self.offsets)
-        self._held_from = held_from
-        self._real = tuple(real)
-        fixed = track.fixed(real)
-        self._unpack, self._size = fixed.unpack_from, fixed.size
-        whole = track.whole(real)
+    track: Track
+    offset: int
+    size: int | None
+    unpack: Callable[[bytes, int], tuple[int, ...]]
+    nothing: tuple[int, ...]
+    no_exact: tuple[ExactTotal, ...]
+
+
+class _Feature(NamedTuple):
+    """A window feature.
+
+    Attributes:
+        later: the slot of the decision.
+        earlier: the slot of the window's start.
+        how: what it is.
+        count_at: where in the record its count is.
+        total_at: where its sum is, in the record or among the exact sums.
+        held_from: from when on all rows of its history are held.
+        offset: the window's length, microseconds.
+        history: the history's name.
+    """
+
+    later: int
+    earlier: int
+    how: int
+    count_at: int
+    total_at: int
+    held_from: int
+    offset: int
+    history: str
+
+
+class WindowReader:
+    """Reads all window features of a row in one go: a service does this for every request.
+
+    Args:
+        tracks: those of windows.
+        real: by history, the window features whose values are floats.
+        held_from: by history, from when on all rows are held.
+    """
+
+    def __init__(
+        self, tracks: Sequence[Track], real: Mapping[str, Sequence[int]], held_from: Mapping[str, int]
+    ) -> None:
+        self._real = real
+        self._slots: list[_Slot] = []
+        self._plan: list[_Feature] = []
+        #: The features, in the order in which they are read.
+        self.names: list[str] = []
+        for track in tracks:
+            self._add(track, real[track.history], held_from[track.history])
+        #: At which track, counted among these, and how long before the decision each row is asked.
+        self.points = [(tracks.index(slot.track), slot.offset) for slot in self._slots]
+        self._quick = [(slot.offset, slot.size, slot.unpack, slot.nothing) for slot in self._slots]
+        self._has_exact = any(slot.size is None for slot in self._slots)
+        # From this decision on every window is covered.
+        self._covered_from = max((each.held_from + each.offset for each in self._plan), default=EVERYTHING)
+
+    def _add(self, track: Track, real: Sequence[int], held_from: int) -> None:
+        layout, whole = track.fixed(real), track.whole(real)
         exact = [index for index in track.values if index not in whole]
-        self._has_exact = bool(exact)
-        self._nothing = (0,) * (fixed.size // 8)
-        self._no_exact = (ZERO,) * len(exact)
-        self._names: list[str] = []
-        #: By feature: at which of `offsets` its window begins, what it is, where its count and its sum are.
-        self._plan: list[tuple[int, int, int, int]] = []
+        lengths = {length // _MICROSECOND for _, feature in track.windows for length in feature.windows.values()}
+        later = len(self._slots)
+        places = {}
+        for offset in (0, *sorted(lengths)):
+            places[offset] = len(self._slots)
+            nothing, no_exact = (0,) * (layout.size // 8), (ZERO,) * len(exact)
+            size = None if exact else layout.size
+            self._slots.append(_Slot(track, offset, size, layout.unpack_from, nothing, no_exact))
         for index, feature in track.windows:
             for name, length in zip(feature.names, feature.windows.values(), strict=True):
-                start = self.offsets.index(length // _MICROSECOND)
-                self._names.append(name)
-                if feature.aggregation == "count":
-                    self._plan.append((start, _COUNT, 0, 0))
-                    continue
-                count, mean = 1 + track.values.index(index), feature.aggregation == "mean"
-                if index in whole:
-                    total = 1 + len(track.values) + whole.index(index)
-                    self._plan.append((start, _MEAN if mean else _SUM, count, total))
-                else:
-                    how = _EXACT_MEAN if mean else _EXACT_SUM
-                    self._plan.append((start, how, count, exact.index(index)))
+                offset = length // _MICROSECOND
+                how, count, total = _COUNT, 0, 0
+                if feature.aggregation != "count":
+                    mean, count = feature.aggregation == "mean", 1 + track.values.index(index)
+                    if index in whole:
+                        how, total = _MEAN if mean else _SUM, 1 + len(track.values) + whole.index(index)
+                    else:
+                        how, total = _EXACT_MEAN if mean else _EXACT_SUM, exact.index(index)
+                self.names.append(name)
+                self._plan.append(_Feature(later, places[offset], how, count, total, held_from, offset, track.history))
 
     def read(
-        self, values: dict[str, Sequence[Any]], decisions: Sequence[int], blocks: Sequence[bytes | None]
-    ) -> list[int]:
-        """Add the features' values, a list each, one value a row.
+        self, decisions: Sequence[int], blocks: Sequence[bytes | None]
+    ) -> tuple[NDArray[np.float64], list[tuple[int, str]]]:
+        """The features' values.
 
         Args:
-            values: what is added to.
             decisions: of the rows.
-            blocks: `width` for each row, at its decision and so long before it as `offsets` say.
+            blocks: for each row those at `points`.
 
         Returns:
-            The rows with a window that begins before all rows are held; their value is NaN.
+            Shape (features, rows), and the rows and histories of windows that begin before all rows are held: their
+            values are NaN.
         """
-        columns: list[list[float]] = [[] for _ in self._plan]
-        uncovered = []
-        width, offsets, longest = self.width, self.offsets, self.offsets[-1]
-        held_from = self._held_from
+        values: list[list[float]] = []
+        uncovered: list[tuple[int, str]] = []
+        width = len(self._slots)
         for row, decision in enumerate(decisions):
-            mine = blocks[row * width : (row + 1) * width]
-            found = self._fixed_parts(mine, decision)
-            exact = self._exact_parts(mine, decision) if self._has_exact else None
-            later = found[0]
-            covered = decision - longest >= held_from
-            if not covered:
-                uncovered.append(row)
-            for column, (start, how, count_at, total_at) in zip(columns, self._plan, strict=True):
-                if not covered and decision - offsets[start] < held_from:
-                    column.append(_NAN)
-                    continue
-                earlier = found[start]
-                count = later[count_at] - earlier[count_at]
-                if how == _MEAN:
-                    column.append(_whole(later[total_at] - earlier[total_at]) / count if count else _NAN)
-                elif how == _COUNT:
-                    column.append(count)
-                elif how == _SUM:
-                    column.append(_whole(later[total_at] - earlier[total_at]))
-                elif exact is not None:
-                    total = rounded_difference(exact[0][total_at], exact[start][total_at])
-                    column.append(total if how == _EXACT_SUM else total / count if count else _NAN)
-        for name, column in zip(self._names, columns, strict=True):
-            values[name] = column
-        return uncovered
+            found = self._row(decision, blocks[row * width : (row + 1) * width])
+            if decision < self._covered_from:
+                for place, feature in enumerate(self._plan):
+                    if decision - feature.offset < feature.held_from:
+                        found[place] = _NAN
+                        uncovered.append((row, feature.history))
+            values.append(found)
+        matrix = np.array(values, dtype=np.float64).reshape(len(decisions), len(self._plan))
+        return np.ascontiguousarray(matrix.T), uncovered
 
-    def _fixed_parts(self, blocks: Sequence[bytes | None], decision: int) -> list[tuple[int, ...]]:
-        """For each of `offsets` the part of the record that has a fixed length."""
-        if self._has_exact:
-            return [
-                self._nothing if block is None else self._unpack(block, found_in(block, decision - offset, None)[1])
-                for block, offset in zip(blocks, self.offsets, strict=True)
-            ]
-        unpack, size, nothing = self._unpack, self._size, self._nothing
-        found = []
-        for block, offset in zip(blocks, self.offsets, strict=True):
+    def _row(self, decision: int, blocks: Sequence[bytes | None]) -> list[float]:
+        records: list[tuple[int, ...]] = []
+        for (offset, size, unpack, nothing), block in zip(self._quick, blocks, strict=True):
             if block is None:
-                found.append(nothing)
-                continue
-            # `found_in`, in place: this line is where the time of a look-up goes.
-            count = block[0] | block[1] << 8
-            place = bisect_right(MOMENTS_OF[count](block, 2), decision - offset) - 1
-            found.append(unpack(block, 2 + 12 * count + size * place))
-        return found
+                records.append(nothing)
+            elif size is None:
+                records.append(unpack(block, found_in(block, decision - offset, None)[1]))
+            else:
+                # `found_in`, in place: here is where the time of a look-up goes.
+                count = block[0] | block[1] << 8
+                place = bisect_right(MOMENTS_OF[count](block, 2), decision - offset) - 1
+                records.append(unpack(block, 2 + 12 * count + size * place))
+        exact = self._exact(decision, blocks) if self._has_exact else []
+        values: list[float] = []
+        for later, earlier, how, count_at, total_at, *_ in self._plan:
+            last, first = records[later], records[earlier]
+            if how == _MEAN:
+                count = last[count_at] - first[count_at]
+                values.append(_whole(last[total_at] - first[total_at]) / count if count else _NAN)
+            elif how == _COUNT:
+                values.append(last[0] - first[0])
+            elif how == _SUM:
+                values.append(_whole(last[total_at] - first[total_at]))
+            else:
+                total = rounded_difference(exact[later][total_at], exact[earlier][total_at])
+                if how == _EXACT_SUM:
+                    values.append(total)
+                else:
+                    count = last[count_at] - first[count_at]
+                    values.append(total / count if count else _NAN)
+        return values
 
-    def _exact_parts(self, blocks: Sequence[bytes | None], decision: int) -> list[tuple[ExactTotal, ...]]:
-        """For each of `offsets` the exact sums."""
-        return [
-            self._no_exact
-            if block is None
-            else window_record(self.track, self._real, block, found_in(block, decision - offset, None)[1]).exact
-            for block, offset in zip(blocks, self.offsets, strict=True)
-        ]
+    def _exact(self, decision: int, blocks: Sequence[bytes | None]) -> list[tuple[ExactTotal, ...]]:
+        """For each slot the exact sums."""
+        found = []
+        for slot, block in zip(self._slots, blocks, strict=True):
+            if block is None or slot.size is not None:
+                found.append(slot.no_exact)
+                continue
+            _, at = found_in(block, decision - slot.offset, None)
+            found.append(window_record(slot.track, self._real[slot.track.history], block, at).exact)
+        return found
 
 
 def _whole(total: int) -> float:
@@ -158,9 +210,6 @@ class NewestReader:
     def __init__(self, track: Track, held_from: int) -> None:
         self.track = track
         self.history = track.history
-        #: How long before the decision the track is asked.
-        self.offsets = (0,)
-        self.width = 1
         self._held_from = held_from
         self._numbers = newest_numbers(track)
         self._size = None if track.texts else self._numbers.size
@@ -170,7 +219,16 @@ class NewestReader:
     def read(
         self, values: dict[str, Sequence[Any]], decisions: Sequence[int], blocks: Sequence[bytes | None]
     ) -> list[int]:
-        """Add the features' values, as `WindowReader.read` does."""
+        """Add the features' values, a list each, one value a row.
+
+        Args:
+            values: what is added to.
+            decisions: of the rows.
+            blocks: one for each row, at its decision.
+
+        Returns:
+            The rows of which nobody can tell, because a newer row may be missing; their values are None.
+        """
         columns: dict[str, list[Any]] = {name: [] for name in self._places}
         uncovered = []
         for row, (decision, block) in enumerate(zip(decisions, blocks, strict=True)):
@@ -206,20 +264,23 @@ class ColumnMaker:
 
     def __init__(self, features: FeatureSet) -> None:
         self._names = features.names
-        self._numeric = [name for name in features.names if name not in features.categorical]
-        self._categorical = frozenset(features.categorical)
+        self._numeric = frozenset(features.names) - frozenset(features.categorical)
 
-    def make(self, values: Mapping[str, Sequence[Any]], height: int) -> Columns:
-        """The values, a sequence of `height` for each feature, as arrays; null becomes NaN in numbers."""
-        numbers = [value for name in self._numeric for value in values[name]]
-        matrix = np.array(numbers, dtype=np.float64).reshape(len(self._numeric), height)
-        rows = iter(matrix)
-        found: dict[str, NDArray[Any]] = {}
-        for name in self._names:
-            if name in self._categorical:
+    def make(self, values: Mapping[str, Sequence[Any]], height: int, ready: Mapping[str, NDArray[Any]]) -> Columns:
+        """The values as arrays; null becomes NaN in numbers.
+
+        Args:
+            values: a sequence of `height` for each feature that is not ready.
+            height: how many rows there are.
+            ready: columns as they are.
+        """
+        numeric = [name for name in values if name in self._numeric]
+        matrix = np.array([value for name in numeric for value in values[name]], dtype=np.float64)
+        found = dict(ready)
+        found.update(zip(numeric, matrix.reshape(len(numeric), height), strict=True))
+        for name in values:
+            if name not in self._numeric:
                 texts = np.empty(height, dtype=object)
                 texts[:] = values[name]
                 found[name] = texts
-            else:
-                found[name] = next(rows)
-        return found
+        return {name: found[name] for name in self._names}

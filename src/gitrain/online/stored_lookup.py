@@ -54,7 +54,8 @@ class _Version:
     version: str | None
     state: StoreState | None
     held: tuple[_Held, ...]
-    readers: tuple[WindowReader | NewestReader, ...]
+    windows: WindowReader
+    newest_readers: tuple[NewestReader, ...]
     newest: dict[str, datetime | None]
 
 
@@ -73,6 +74,8 @@ class StoredLookup:
     def __init__(self, features: FeatureSet, store: OnlineStore | None, *, many_rows: int = MANY_ROWS) -> None:
         self._features = features
         self._tracks = tracks_of(features)
+        self._windows = [track for track in self._tracks if track.kind == "windows"]
+        self._newest = [track for track in self._tracks if track.kind == "newest"]
         # Without histories nothing is asked of a store.
         self._store = store if self._tracks else None
         self._many_rows = many_rows
@@ -89,7 +92,7 @@ class StoredLookup:
         """The features of rows, as they were known at each row's decision."""
         if self._store is None:
             read = self._reader.read(rows)
-            columns = self._maker.make(read.features, rows.height)
+            columns = self._maker.make(read.features, rows.height, {})
             return FoundFeatures(columns=columns, stale=((),) * rows.height, newest={})
         if self._many is not None and rows.height >= self._many_rows:
             found = self._all_at_once(self._store, self._many, rows)
@@ -120,30 +123,31 @@ class StoredLookup:
                 continue
             self._check_kinds(known, read)
             values: dict[str, Sequence[Any]] = dict(read.features)
-            stale: list[set[str]] | None = None
-            place = 0
-            for reader in known.readers:
-                stop = place + reader.width * height
-                uncovered = reader.read(values, read.decisions, found.blocks[place:stop])
-                place = stop
-                for row in uncovered:
-                    stale = stale or [set() for _ in range(height)]
-                    stale[row].add(reader.history)
+            place = len(known.windows.points) * height
+            windows, uncovered = known.windows.read(read.decisions, found.blocks[:place])
+            for reader in known.newest_readers:
+                rows = reader.read(values, read.decisions, found.blocks[place : place + height])
+                place += height
+                uncovered += [(row, reader.history) for row in rows]
+            ready = dict(zip(known.windows.names, windows, strict=True))
             return FoundFeatures(
-                columns=self._maker.make(values, height),
-                stale=_stale(known.held, read.decisions, stale),
+                columns=self._maker.make(values, height, ready),
+                stale=_stale(known.held, read.decisions, uncovered),
                 newest=known.newest,
             )
         raise _restless(store)
 
     def _points(self, height: int, read: KnownRows) -> list[Point]:
         """For each track and row the moments that it is asked for: of groups that do not exist as well."""
-        points: list[Point] = []
-        for reader in self._known.readers:
-            track = reader.track
-            offsets = reader.offsets
-            for place, decision in zip(track.places_of(read.keys, height), read.decisions, strict=True):
-                points += [(place, decision - offset) for offset in offsets]
+        places = [track.places_of(read.keys, height) for track in self._windows]
+        wanted = self._known.windows.points
+        points = [
+            (places[track][row], decision - offset)
+            for row, decision in enumerate(read.decisions)
+            for track, offset in wanted
+        ]
+        for track in self._newest:
+            points += zip(track.places_of(read.keys, height), read.decisions, strict=True)
         return points
 
     def _all_at_once(self, store: OnlineStore, many: ManyRows, rows: pl.DataFrame) -> FoundFeatures | None:
@@ -156,14 +160,9 @@ class StoredLookup:
             computed = many.compute(rows, known.state, held)
             if computed is None:
                 continue
-            stale = None
-            if computed.uncovered:
-                stale = [set[str]() for _ in range(rows.height)]
-                for name, places in computed.uncovered.items():
-                    for row in places:
-                        stale[row].add(name)
+            uncovered = [(row, name) for name, places in computed.uncovered.items() for row in places]
             return FoundFeatures(
-                columns=computed.columns, stale=_stale(known.held, computed.decisions, stale), newest=known.newest
+                columns=computed.columns, stale=_stale(known.held, computed.decisions, uncovered), newest=known.newest
             )
         raise _restless(store)
 
@@ -196,14 +195,11 @@ class StoredLookup:
             for each in self._histories
         )
         starts = {each.name: each.held_from for each in held}
-        readers = tuple(
-            WindowReader(track, stored[track.history].real if track.history in stored else (), starts[track.history])
-            if track.kind == "windows"
-            else NewestReader(track, starts[track.history])
-            for track in self._tracks
-        )
+        real = {each.name: stored[each.name].real if each.name in stored else () for each in held}
+        windows = WindowReader(self._windows, real, starts)
+        newest_readers = tuple(NewestReader(track, starts[track.history]) for track in self._newest)
         newest = {each.name: None if each.newest is None else moment(each.newest) for each in held}
-        return _Version(version, state, held, readers, newest)
+        return _Version(version, state, held, windows, newest_readers, newest)
 
     def _check_kinds(self, known: _Version, read: KnownRows) -> None:
         """Keys of different types are equal to nothing: as in training that is an error, not an empty group."""
@@ -221,15 +217,12 @@ class StoredLookup:
 
 
 def _stale(
-    held: Sequence[_Held], decisions: Sequence[int], uncovered: Sequence[set[str]] | None
+    held: Sequence[_Held], decisions: Sequence[int], uncovered: Sequence[tuple[int, str]]
 ) -> tuple[tuple[str, ...], ...]:
-    found = []
-    for row, decision in enumerate(decisions):
-        names = [each.name for each in held if each.behind(decision)]
-        if uncovered is not None and uncovered[row]:
-            names = [*{*names, *uncovered[row]}]
-        found.append(tuple(sorted(names)) if names else ())
-    return tuple(found)
+    found = [[each.name for each in held if each.behind(decision)] for decision in decisions]
+    for row, name in uncovered:
+        found[row].append(name)
+    return tuple(tuple(sorted(set(names))) if names else () for names in found)
 
 
 def _restless(store: OnlineStore) -> IntegrationError:
