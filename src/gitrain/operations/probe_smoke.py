@@ -10,7 +10,7 @@ from gitrain.probes.smoke_verdicts import judge_known, judge_ready, judge_releas
 from gitrain.serving.manifest import KnownAnswers
 from gitrain.verdicts import Outcome, Verdict
 
-__all__ = ["find_table", "probe_smoke", "wait_until_ready"]
+__all__ = ["ask_release", "find_table", "probe_smoke", "wait_until_ready"]
 
 _JSON = {"content-type": "application/json"}
 _BETWEEN = 0.1

@@ -12,6 +12,7 @@ __all__ = [
     "Answered",
     "Payload",
     "body_of",
+    "missing_in",
     "payloads_of",
     "predictions_in",
     "read_answer",

@@ -50,11 +50,11 @@ def test_an_honest_service_refuses_them_all_and_goes_on():
         afterwards = HttpClient(url=url).send("POST", "/predict", GOOD, {"content-type": "application/json"})
 
     assert judge_hostile(replies).outcome is Outcome.PASSED, judge_hostile(replies).reason
-    by_name = {each.request.name: each.reply for each in replies}
-    assert by_name["invalid UTF-8"].status == 400
-    assert by_name["11 MiB of a text"].status == 413
-    assert by_name["a body in chunks"].status == 200
-    assert by_name["the method HEAD"].status == 405
+    statuses = {each.request.name: each.reply.status for each in replies if each.reply is not None}
+    assert statuses["invalid UTF-8"] == 400
+    assert statuses["11 MiB of a text"] == 413
+    assert statuses["a body in chunks"] == 200
+    assert statuses["the method HEAD"] == 405
     assert afterwards.status == 200
 
 

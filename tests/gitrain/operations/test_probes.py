@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def predict(body: bytes) -> Reply:
     return Reply(status=200, body=json.dumps({"predictions": answers}).encode())
 
 
-HONEST = {
+HONEST: dict[str, Reply | Callable[[bytes], Reply] | None] = {
     "GET /readyz": Reply(status=200),
     "GET /release": Reply(status=200, body=b'{"version": "1.4.0"}'),
     "GET /docs.json": Reply(status=200, body=json.dumps(DOCUMENT).encode()),

@@ -249,15 +249,22 @@ def serving(*defects: str) -> Iterator[str]:
         listening.close()
 
 
+class _Ignorant(uvicorn.Server):
+    """A server that knows of no signals."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
 def main(port: int, *defects: str) -> None:
     """The service as a process."""
     if "crash" in defects:
         raise SystemExit("the model cannot be read from http://ada:secret@store/")
     if "slow-start" in defects:
         time.sleep(30)
-    server = uvicorn.Server(uvicorn.Config(application(*defects), host="127.0.0.1", port=port, log_level="warning"))
-    if "rude" in defects or "deaf" in defects:
-        server.capture_signals = contextlib.nullcontext
+    config = uvicorn.Config(application(*defects), host="127.0.0.1", port=port, log_level="warning")
+    server = _Ignorant(config) if "rude" in defects or "deaf" in defects else uvicorn.Server(config)
     # uvicorn raises the signal again once it has stopped, which would end the process with it.
     signal.signal(signal.SIGTERM, (lambda *_: os._exit(0)) if "rude" in defects else (lambda *_: None))
     server.run()
