@@ -23,7 +23,7 @@ or by the entity's key among the inputs.
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal, Protocol
 
 import numpy as np
@@ -115,20 +115,19 @@ def encode_records(parts: Sequence[PredictedRows]) -> bytes:
         [_series(name, [part.features[name] for part in parts]) for name in (parts[0].features if parts else ())]
     )
     rows = [len(part) for part in parts]
+    micros = [np.datetime64(part.time.astimezone(UTC).replace(tzinfo=None), "us").astype(np.int64) for part in parts]
     out = io.BytesIO()
     pl.DataFrame(
         [
-            pl.repeat(SCHEMA_VERSION, sum(rows), dtype=pl.Int64, eager=True).alias("schema_version"),
-            pl.Series(
-                "time", np.repeat(np.array([part.time.replace(tzinfo=None) for part in parts], "datetime64[us]"), rows)
-            ).dt.replace_time_zone("UTC"),
+            pl.Series("schema_version", np.full(sum(rows), SCHEMA_VERSION)),
+            pl.Series("time", np.repeat(np.array(micros, dtype=np.int64), rows)).cast(_OUTER["time"]),
             pl.Series("request_id", [name for part in parts for name in part.request_ids], dtype=pl.String),
             pl.Series("row", [place for part in parts for place in part.places], dtype=pl.Int64),
             pl.Series("release", [part.release for part in parts for _ in range(len(part))], dtype=pl.String),
             inputs.to_struct("inputs"),
             features.to_struct("features"),
-            pl.Series("missing", [row for part in parts for row in part.missing], dtype=pl.List(pl.String)),
-            pl.Series("stale", [row for part in parts for row in part.stale], dtype=pl.List(pl.String)),
+            _names("missing", [row for part in parts for row in part.missing]),
+            _names("stale", [row for part in parts for row in part.stale]),
             pl.Series("probability", np.concatenate([part.probabilities for part in parts])),
             pl.Series("decision", np.concatenate([part.decisions for part in parts])),
         ]
@@ -172,3 +171,10 @@ def _series(name: str, arrays: list[NDArray[np.float64]]) -> pl.Series:
     if values.dtype == object:
         return pl.Series(name, values.tolist(), dtype=pl.String)
     return pl.Series(name, values, dtype=pl.Float64, nan_to_null=True)
+
+
+def _names(name: str, rows: Sequence[tuple[str, ...]]) -> pl.Series:
+    """Lists of names. Many rows share few lists, and making one from objects takes longer than all the rest."""
+    places: dict[tuple[str, ...], int] = {}
+    taken = [places.setdefault(row, len(places)) for row in rows]
+    return pl.Series(name, list(map(list, places)), dtype=pl.List(pl.String)).gather(taken)
