@@ -24,9 +24,11 @@ __all__ = ["SeenProcess", "ServedProcess", "memory_of", "tree_of"]
 _PROC = Path("/proc")
 _WATCHING = 0.1
 _TAIL = 600
-_SECRET = re.compile(r"(?i)(://[^:/\s]+:)[^@\s]+@")
-# What this process was told of a service must not decide about another one.
-_FORGOTTEN = ("GITRAIN_ONLINE_STORE", "GITRAIN_PREDICTION_LOG", "BENTOML_PORT", "BENTOML_HOST", "BENTOML_CONFIG")
+_SECRET = re.compile(r"(?i)(://[^:/\s]*:)[^@\s]+@")
+# What this process was told of a service must not decide about another one, and what it was trusted with is not for it.
+_FORGOTTEN = re.compile(
+    r"(?i)^(actions|bentoml|git|github|gitrain|runner)_|token|secret|passw|passphrase|credential|_key$"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +50,7 @@ class ServedProcess:
         with tempfile.TemporaryDirectory(prefix="gitrain-service-") as scratch:
             home = Path(scratch)
             port = _free_port()
-            environment = {name: value for name, value in os.environ.items() if name not in _FORGOTTEN}
+            environment = {name: value for name, value in os.environ.items() if not _FORGOTTEN.search(name)}
             environment |= {
                 "BENTOML_DO_NOT_TRACK": "True",
                 "BENTOML_HOME": str(home / "bentoml"),

@@ -22,7 +22,7 @@ other = "import os, time; kept = os.urandom({child} * 2**20); print('up', flush=
 child = subprocess.Popen([sys.executable, "-c", other], start_new_session=True)
 if {deaf}:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-said = os.environ.get("WHO"), os.environ.get("GITRAIN_ONLINE_STORE"), len(os.sched_getaffinity(0))
+said = *map(os.environ.get, ("WHO", "GITRAIN_ONLINE_STORE", "REPO_TOKEN")), len(os.sched_getaffinity(0))
 print("ready", *said, flush=True)
 time.sleep(99)
 """
@@ -64,6 +64,7 @@ def test_the_memory_of_all_its_processes_is_measured(tmp_path):
 @linux
 def test_it_is_gone_afterwards_with_all_that_it_started(tmp_path, monkeypatch):
     monkeypatch.setenv("GITRAIN_ONLINE_STORE", "redis://somewhere")
+    monkeypatch.setenv("REPO_TOKEN", "ghp_secret")
     with ServedProcess().start(release(tmp_path, program()), Resources(cpu=1), {"WHO": "me"}) as service:
         wait_for(lambda: "up" in service.log() and "ready" in service.log())
         log = service.log()
@@ -71,7 +72,7 @@ def test_it_is_gone_afterwards_with_all_that_it_started(tmp_path, monkeypatch):
         assert service.gone() == ""
         assert service.cpu_enforced
     # One processor of those that this process may use.
-    assert "ready me None 1" in log
+    assert "ready me None None 1" in log
     # A process that was killed is gone once the system has reaped it.
     own = set(tree_of(os.getpid()))
     wait_for(lambda: not any(set(tree_of(each.pid)) & {each} for each in children if each not in own))
@@ -98,13 +99,13 @@ def test_who_does_not_stop_is_killed(tmp_path):
 
 
 def test_who_ends_by_itself_says_why_without_passwords(tmp_path):
-    failing = "import sys; print('x' * 9000); sys.exit('no store at redis://ada:s3cret@host/0')"
+    failing = "import sys; print('x' * 9000); sys.exit('no store at redis://:s3cret@host/0')"
     with ServedProcess().start(release(tmp_path, failing), Resources(), {}) as service:
         wait_for(lambda: service.gone() != "")
         said = service.gone()
 
     assert said.startswith("the service ended with 1: ")
-    assert said.endswith("no store at redis://ada:***@host/0")
+    assert said.endswith("no store at redis://:***@host/0")
     assert len(said) < 700
 
 
