@@ -182,9 +182,11 @@ class EnvironmentGates(Section):
 
     Attributes:
         successful_runs: so many successful deployments of the very same digest in `promotes_from`.
+        soak_minutes: for so long it has run there, all its time together.
     """
 
     successful_runs: int = Field(default=0, ge=0)
+    soak_minutes: float = Field(default=0.0, ge=0, le=525_600)
 
 
 class CanaryStep(Section):
@@ -265,8 +267,8 @@ class Environment(Document):
     @field_validator("gates")
     @classmethod
     def _runs_are_counted_somewhere(cls, gates: EnvironmentGates, found: ValidationInfo) -> EnvironmentGates:
-        if gates.successful_runs and found.data.get("promotes_from") is None:
-            raise ValueError("successful_runs counts the runs in promotes_from, which is not given")
+        if (gates.successful_runs or gates.soak_minutes) and found.data.get("promotes_from") is None:
+            raise ValueError("successful_runs and soak_minutes are of the runs in promotes_from, which is not given")
         return gates
 
 

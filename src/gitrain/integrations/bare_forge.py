@@ -1,0 +1,117 @@
+"""A bare Git repository as the forge: changes are branches, and whoever reviews them merges them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from gitrain.environments.edit import has_values
+from gitrain.environments.forge import (
+    Change,
+    ForgeHead,
+    Plan,
+    Proposal,
+    ProposalState,
+    Protection,
+    ReviewedChange,
+    Ruleset,
+    Unreadable,
+)
+from gitrain.errors import DeploymentError
+from gitrain.integrations.git_remote import GitRemote
+
+__all__ = ["BareForge", "push_change"]
+
+_TRIES = 3
+_NOTHING = Unreadable(
+    reason="a bare Git repository knows neither reviewers nor rules",
+    fix="keep the repository on GitHub, or let whoever approves merge the branch; nobody else may push there then.",
+)
+
+
+@dataclass(frozen=True)
+class BareForge:
+    """`Forge` and `Approvals` on any Git remote.
+
+    Attributes:
+        remote: where branches are pushed to.
+    """
+
+    remote: GitRemote
+
+    @property
+    def name(self) -> str:
+        """Where it is."""
+        return self.remote.shown
+
+    def head(self) -> ForgeHead:
+        """The default branch as it is now."""
+        return self.remote.head()
+
+    def find(self, branch: str) -> Proposal | None:
+        """The branch, if it is there: merged, or open."""
+        tip = self.remote.branch(branch)
+        if tip is None:
+            return None
+        merged = self.remote.contains(self.head().commit, tip)
+        return Proposal(branch=branch, commit=tip, state=ProposalState.MERGED if merged else ProposalState.OPEN)
+
+    def propose(self, change: Change) -> Proposal:
+        """Push the change as a branch, once."""
+        found = self.find(change.branch)
+        stale = found is not None and found.state is ProposalState.MERGED
+        commit, pushed = push_change(self.remote, change, stale=stale)
+        return Proposal(branch=change.branch, commit=commit, state=ProposalState.OPEN, created=pushed)
+
+    def merge(self, proposal: Proposal, title: str) -> Proposal:
+        """Merge the branch into the default branch."""
+        self.remote.merge(proposal.branch, f"{title}\n\nMerge branch '{proposal.branch}'\n")
+        return replace(proposal, state=ProposalState.MERGED)
+
+    def protection(self, environment: str) -> Protection | Unreadable | None:
+        """Nothing: Git has no environments."""
+        return _NOTHING
+
+    def plan(self) -> Plan | Unreadable:
+        """Nothing: Git has no plans."""
+        return _NOTHING
+
+    def rulesets(self) -> Sequence[Ruleset] | Unreadable:
+        """Nothing: what a bare repository refuses is decided by its hooks, which nobody can ask."""
+        return _NOTHING
+
+    def changes(self, commit: str, path: str) -> Sequence[ReviewedChange] | Unreadable:
+        """Nothing: who merged a branch is not who says so in the commit."""
+        return _NOTHING
+
+    def members(self, owners: Sequence[str], logins: Sequence[str]) -> Sequence[str]:
+        """Nobody: Git has no logins."""
+        return []
+
+
+def push_change(remote: GitRemote, change: Change, *, stale: bool) -> tuple[str, bool]:
+    """Let a branch of the remote hold a change; the commit, and whether it was pushed just now.
+
+    Args:
+        remote: where.
+        change: what.
+        stale: whether a branch of this name, if there is one, belongs to a change that is done with.
+
+    Raises:
+        DeploymentError: the branch is there and says something else.
+    """
+    for _ in range(_TRIES):
+        tip = remote.branch(change.branch)
+        if tip is not None and not stale:
+            text = remote.read(tip, change.path)
+            if text is not None and has_values(text, change.environment, change.values):
+                return tip, False
+            raise DeploymentError(
+                f"the branch {change.branch} of {remote.shown} is there and says something else of {change.path}",
+                fix=f"merge it or delete it: `git push {remote.remote} --delete {change.branch}`.",
+            )
+        message = f"{change.title}\n\n{change.message}".strip() + "\n"
+        commit = remote.commit_file(change.head.commit, change.path, change.content, message)
+        if remote.push(commit, change.branch, tip):
+            return commit, True
+        # Somebody else was quicker: what is there now is looked at.
+        stale = False
+    raise DeploymentError(f"others keep changing the branch {change.branch}", fix="try again.")
