@@ -28,12 +28,12 @@ from gitrain.serving.requests import Problem, Rejection
 
 __all__ = ["Application", "AsgiApp"]
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+_Scope = MutableMapping[str, Any]
+_Message = MutableMapping[str, Any]
+_Receive = Callable[[], Awaitable[_Message]]
+_Send = Callable[[_Message], Awaitable[None]]
 #: An ASGI application.
-AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+AsgiApp = Callable[[_Scope, _Receive, _Send], Awaitable[None]]
 
 _logger = logging.getLogger("gitrain.service")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -148,13 +148,13 @@ class Application:
             "/metrics": self._numbers,
         }
 
-        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        async def application(scope: _Scope, receive: _Receive, send: _Send) -> None:
             route = routes.get(scope["path"]) if scope["type"] == "http" else None
             await (behind if route is None else route)(scope, receive, send)
 
         return application
 
-    async def _predict(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _predict(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
         arrived = self._clock()
         request_id, refusal = self._look_at_head(scope)
         if refusal is None:
@@ -169,7 +169,7 @@ class Application:
         await _send(send, status, body, request_id)
         self._metrics.answered(status, self._clock() - arrived)
 
-    def _look_at_head(self, scope: Scope) -> "tuple[str, _Refused | None]":
+    def _look_at_head(self, scope: _Scope) -> "tuple[str, _Refused | None]":
         request_id = content_type = length = encoding = None
         for name, value in scope["headers"]:
             if name == b"x-request-id":
@@ -197,7 +197,7 @@ class Application:
             return named, self._too_large()
         return named, None
 
-    async def _body(self, receive: Receive) -> bytes:
+    async def _body(self, receive: _Receive) -> bytes:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise _Gone
@@ -215,7 +215,7 @@ class Application:
         finally:
             self._bodies -= 1
 
-    async def _rest_of_body(self, body: bytearray, receive: Receive) -> bytes:
+    async def _rest_of_body(self, body: bytearray, receive: _Receive) -> bytes:
         while True:
             if len(body) > self._max_bytes:
                 raise self._too_large()
@@ -255,7 +255,7 @@ class Application:
                 self._say("failure", "a request failed (id %s): %s", request_id, outcome, exc_info=outcome)
                 raise _refused(500, "", "the prediction failed; the service's log says why")
 
-    async def _release(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _release(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
         request_id, _ = self._look_at_head(scope)
         if scope["method"] not in ("GET", "HEAD"):
             await _send(send, 405, _problems(request_id, (_problem("use GET", scope["method"]),)), request_id, b"GET")
@@ -264,7 +264,7 @@ class Application:
         else:
             await _send(send, 200, json.dumps(dict(self._opened.describe())).encode(), request_id)
 
-    async def _docs(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _docs(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
         request_id, _ = self._look_at_head(scope)
         if scope["method"] not in ("GET", "HEAD"):
             await _send(send, 405, _problems(request_id, (_problem("use GET", scope["method"]),)), request_id, b"GET")
@@ -273,7 +273,7 @@ class Application:
             self._document = json.dumps(self._make_document()).encode()
         await _send(send, 200, self._document, request_id)
 
-    async def _numbers(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _numbers(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
         request_id, _ = self._look_at_head(scope)
         if scope["method"] not in ("GET", "HEAD"):
             await _send(send, 405, _problems(request_id, (_problem("use GET", scope["method"]),)), request_id, b"GET")
@@ -362,7 +362,7 @@ _REASONS: dict[int, list[tuple[bytes, bytes]]] = {
 
 
 async def _send(
-    send: Send,
+    send: _Send,
     status: int,
     body: bytes,
     request_id: str,
