@@ -108,13 +108,14 @@ class RowReader:
         # column beside them gives constants their length.
         struct = [pl.struct(*expressions, pl.col(entity.known_in_advance[0]).alias("\0"))] if expressions else []
         computed = [expression.meta.output_name() for expression in expressions]
-        return _Compiled(struct, computed, tuple(sorted(plain)), taken, keys, kinds)
+        return _Compiled(rows.clear(1), struct, computed, tuple(sorted(plain)), taken, keys, kinds)
 
     def _computed(self, compiled: "_Compiled", rows: pl.DataFrame) -> dict[str, Sequence[Any]]:
         if not compiled.struct:
             return {}
         try:
-            frame = rows.select(compiled.struct)
+            # A single row is given company, so that it gets the bits that it would have in a batch.
+            frame = (rows.vstack(compiled.nulls) if rows.height == 1 else rows).select(compiled.struct)
         except pl.exceptions.PolarsError as error:
             self._name_culprit(rows)
             raise FeatureError(
@@ -122,7 +123,7 @@ class RowReader:
                 fix="correct the expressions of the row features.",
             ) from error
         if rows.height == 1:
-            found: dict[str, Any] = frame.item()
+            found: dict[str, Any] = frame.item(0, 0)
             return {name: (found[name],) for name in compiled.computed}
         fields = frame.to_series().struct
         return {name: fields.field(name).to_list() for name in compiled.computed}
@@ -139,6 +140,7 @@ class _Compiled:
     """How rows of one schema are read.
 
     Attributes:
+        nulls: a row of nulls: company for a single row, cheaper than that of `gitrain.online.company`.
         struct: one expression that computes what is not there yet, or none.
         computed: the names of what it computes.
         plain: the columns whose values are used as they are.
@@ -147,6 +149,7 @@ class _Compiled:
         kinds: by column, the kind of its keys.
     """
 
+    nulls: pl.DataFrame
     struct: list[pl.Expr]
     computed: list[str]
     plain: tuple[str, ...]

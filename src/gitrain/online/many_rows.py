@@ -11,6 +11,7 @@ from gitrain.features.definitions import AsOfFeatures, FeatureSet, History, RowF
 from gitrain.features.engine import compute_features, decision_times
 from gitrain.features.history import KNOWN_AT, taken
 from gitrain.online.columns import Columns, columns_of
+from gitrain.online.company import in_company
 from gitrain.online.history_rows import for_engine
 from gitrain.online.revision import load_history
 from gitrain.online.state import EVERYTHING, StoredHistory, StoreState
@@ -22,7 +23,7 @@ __all__ = ["ComputedRows", "ManyRows"]
 
 # A column that every row of a history has: whether an as-of feature found one is seen by it.
 _ANY = "\0any"
-Feature = RowFeature | AsOfFeatures | WindowFeatures
+_Feature = RowFeature | AsOfFeatures | WindowFeatures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +79,7 @@ class ManyRows:
             if frame is None:
                 return None
             histories[history.name] = frame
-        computed = compute_features(self._marked, rows, histories)
+        computed = compute_features(self._marked, in_company(rows), histories).head(rows.height)
         decisions = decision_times(self._features.entity, rows.select(self._features.entity.known_in_advance))
         moments = decisions.to_physical().to_numpy()
         uncovered: dict[str, set[int]] = {}
@@ -119,7 +120,7 @@ class ManyRows:
         return frame
 
 
-def _marked(index: int, feature: Feature) -> Feature:
+def _marked(index: int, feature: _Feature) -> _Feature:
     if not isinstance(feature, AsOfFeatures):
         return feature
     return replace(feature, columns={**feature.columns, f"{_ANY}{index}": _ANY})

@@ -19,7 +19,7 @@ from gitrain.online.state import StoreState, moment
 from gitrain.online.store import OnlineStore, Point
 from gitrain.online.tracks import definitions_digest, read_histories, tracks_of
 
-__all__ = ["StoredLookup"]
+__all__ = ["MANY_ROWS", "StoredLookup"]
 
 #: From so many rows on it is quicker to compute all at once from the histories than to look each up.
 MANY_ROWS = 400

@@ -128,7 +128,7 @@ ENTITY = Entity(
     decision_time=pl.col("event") - HOUR,
 )
 ROW_FEATURES = (
-    RowFeature(name="hour", expression=pl.col("event").dt.hour()),
+    RowFeature(name="hour", expression=pl.col("event").dt.hour() + pl.col("event").dt.minute() / 60),
     RowFeature(name="one", expression=pl.lit(1)),
     RowFeature(name="team", expression=pl.col("team")),
     RowFeature(name="lane", expression=pl.col("lane")),
@@ -141,6 +141,8 @@ _VALUES = {
     "product": pl.col("number") * pl.col("whole"),
     "whole": pl.col("whole"),
     "flag": pl.col("flag"),
+    # Polars has another last bit for one row alone than for one among others.
+    "share": pl.col("whole") / 7.0,
     "always": (pl.col("number") > 0).fill_null(True),
 }
 _BY = st.lists(st.sampled_from(["team", "lane", "flag", "kind"]), unique=True, max_size=3).map(
@@ -242,11 +244,12 @@ _VALUE = {
 }
 
 
-def event_rows(day: int, most: int = 8) -> st.SearchStrategy[list[dict[str, Any]]]:
-    """Rows of a day; their identifiers are the day's."""
+def event_rows(day: int, most: int = 8, least: int = 0) -> st.SearchStrategy[list[dict[str, Any]]]:
+    """Rows of a day; their identifiers are the day's. With `least` there may be a single one."""
     row = st.fixed_dictionaries({"slot": st.integers(0, 9), "hour": st.integers(0, 23), **_VALUE})
-    rows = st.lists(row, max_size=most, unique_by=lambda each: each["slot"])
-    return rows.map(lambda found: [_event(day, each) for each in found])
+    rows = st.lists(row, max_size=most, min_size=least, unique_by=lambda each: each["slot"])
+    # A batch of one row has no company: what it is divided by gives other bits in training too.
+    return rows.map(lambda found: [_event(day, each) for each in found] if least or len(found) != 1 else [])
 
 
 def _event(day: int, drawn: Row) -> dict[str, Any]:
@@ -282,9 +285,10 @@ def frame(rows: Sequence[Row]) -> pl.DataFrame:
     return pl.DataFrame([{name: row[name] for name in schema} for row in rows], schema=schema)
 
 
-def asked(day: int, hour: int, **values: Any) -> dict[str, Any]:
+def asked(day: int, hour: int, minute: int = 0, **values: Any) -> dict[str, Any]:
     """A row to look up: the decision is an hour before."""
-    return {"id": 0, "team": "a", "lane": 0, "flag": True, "kind": "small", **values, "event": _at(day, hour)}
+    event = _at(day, hour) + timedelta(minutes=minute)
+    return {"id": 0, "team": "a", "lane": 0, "flag": True, "kind": "small", **values, "event": event}
 
 
 def _at(day: int, hour: int) -> datetime:
@@ -300,6 +304,7 @@ ASKED = st.builds(
     asked,
     st.integers(-1, 7),
     st.integers(0, 23),
+    st.sampled_from([0, 0, 0, 23, 31, 59]),
     team=_VALUE["team"],
     lane=_VALUE["lane"],
     flag=_VALUE["flag"],
@@ -427,7 +432,8 @@ class World:
         names = [each.name for each in self.features.histories]
         read = {each.history for each in self.features.features if not isinstance(each, RowFeature)}
         prepared = {name: self._prepared(name) for name in names if name in read}
-        computed = compute_features(self.features, rows, prepared)
+        # In company: see `gitrain.online.company`.
+        computed = compute_features(self.features, _twice(rows), prepared).head(rows.height)
         columns = columns_of(computed, FeatureColumns(names=self.features.names, categorical=self.features.categorical))
         columns = {name: values.copy() for name, values in columns.items()}
         decisions = rows.select(ENTITY.decision_time).to_series().to_list()
@@ -466,7 +472,10 @@ class World:
         return frame([row for row in rows if not held or _batch(row) >= self.first[name]])
 
     def _prepared(self, name: str, *, held: bool = False) -> pl.DataFrame:
-        return prepare_history(self.features, self.features.history(name), self._rows(name, held=held))
+        history, rows = self.features.history(name), self._rows(name, held=held)
+        if rows.height == 1:
+            return prepare_history(self.features, history, _twice(rows)).head(1)
+        return prepare_history(self.features, history, rows)
 
     def _seen(
         self, prepared: Mapping[str, pl.DataFrame], feature: AsOfFeatures, rows: pl.DataFrame, row: int, start: datetime
@@ -482,6 +491,11 @@ class World:
             value = rows[column][row]
             past = past.filter(pl.lit(False) if value is None else pl.col(other) == value)
         return past.height > 0
+
+
+def _twice(rows: pl.DataFrame) -> pl.DataFrame:
+    """Each row twice, as values of its own."""
+    return pl.DataFrame({name: rows[name].to_list() * 2 for name in rows.columns}, schema=rows.schema)
 
 
 def _lengths(feature: AsOfFeatures | WindowFeatures) -> Iterator[tuple[str, timedelta]]:
