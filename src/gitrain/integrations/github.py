@@ -89,7 +89,10 @@ class GitHubForge:
         self._need_token()
         found = self.find(change.branch)
         # A squash leaves the branch outside the history: that its pull request was merged says more than Git can.
-        stale = found is not None and found.state is ProposalState.MERGED
+        tip = self.remote.branch(change.branch)
+        stale = (found is not None and found.state is ProposalState.MERGED) or (
+            tip is not None and self.remote.contains(change.head.commit, tip)
+        )
         commit, pushed = push_change(self.remote, change, stale=stale)
         if found is not None and found.state is ProposalState.OPEN:
             return replace(found, commit=commit, created=pushed)
