@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,10 @@ _CHECKS: Mapping[str, FindingKind] = {
 }
 # 1 says that checks failed, which is what we read its events for.
 _DONE = (0, 1)
-_BETWEEN = 0.2
+_EVENTS, _LOG = "events.ndjson", "log"
+_BETWEEN, _TELLING = 0.2, 10.0
+# Requests of one process, and how far the seeds of two are apart.
+_SLICE, _APART = 1000, 1_000_003
 _LONGEST = 300
 # What the library for HTTP calls an answer that did not come.
 _NETWORK = frozenset({"ChunkedEncodingError", "ConnectTimeout", "ConnectionError", "ReadTimeout", "RemoteDisconnected"})
@@ -47,64 +50,116 @@ class Schemathesis:
     """A `Fuzzer`.
 
     Attributes:
-        clock: seconds that only grow.
+        processes: how many of its processes run at the same time; what is asked does not depend on it.
         timeout: seconds for one request.
+        clock: seconds that only grow.
+        sleep: waits.
     """
 
-    clock: Callable[[], float] = time.monotonic
+    processes: int = 2
     timeout: float = 10.0
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
 
     def run(self, url: str, *, requests: int, seed: int, progress: Callable[[str], None]) -> FuzzingRun:
-        """Send about so many requests to each operation that takes input, and compare the answers."""
+        """Send about so many requests to each operation that takes input, and compare the answers.
+
+        Many are sent in slices, each by a process and with a seed of its own: what a process remembers of the requests
+        that it has made grows, and slows it down. The edges of the fields are tried by the first slice alone.
+        """
         if importlib.util.find_spec("schemathesis") is None:
             raise IntegrationError("Schemathesis is not installed", fix="install gitrain[probes].")
+        count = -(-requests // _SLICE)
         with tempfile.TemporaryDirectory(prefix="gitrain-fuzzing-") as folder:
-            place = Path(folder)
-            events, log = place / "events.ndjson", place / "log"
-            start = self.clock()
-            code = self._child(url, requests=requests, seed=seed, place=place, progress=progress)
-            seconds = self.clock() - start
-            if code not in _DONE or not events.exists():
-                raise IntegrationError(
-                    f"Schemathesis ended with {code}: {_tail(log)}",
-                    fix="look at the service's /docs.json: it has to be an OpenAPI document.",
+            slices = [
+                _Slice(
+                    place=Path(folder) / str(number),
+                    # They differ by one at most.
+                    requests=requests // count + (number < requests % count),
+                    seed=seed + number * _APART,
+                    phases="coverage,fuzzing" if number == 0 else "fuzzing",
                 )
-            with events.open(encoding="utf-8") as lines:
-                return read_events(lines, seconds=seconds)
+                for number in range(count)
+            ]
+            start = self.clock()
+            self._run(slices, url, progress)
+            return read_events((_lines(each.place / _EVENTS) for each in slices), seconds=self.clock() - start)
 
-    def _child(self, url: str, *, requests: int, seed: int, place: Path, progress: Callable[[str], None]) -> int:
+    def _run(self, slices: Sequence["_Slice"], url: str, progress: Callable[[str], None]) -> None:
+        left = list(reversed(slices))
+        running: list[tuple[_Slice, subprocess.Popen[bytes], float]] = []
+        start = told = self.clock()
+        try:
+            while left or running:
+                while left and len(running) < self.processes:
+                    following = left.pop()
+                    running.append((following, following.start(url, timeout=self.timeout), self.clock()))
+                self.sleep(_BETWEEN)
+                now = self.clock()
+                for entry in list(running):
+                    each, child, since = entry
+                    if child.poll() is not None:
+                        each.check(child.returncode)
+                        running.remove(entry)
+                    elif now - since > _START_SECONDS + each.requests * _REQUEST_SECONDS:
+                        raise IntegrationError(
+                            f"{url} does not answer fast enough to be asked {each.requests:,} requests",
+                            fix="look at its log, or ask fewer.",
+                        )
+                if now - told >= _TELLING:
+                    told = now
+                    done = sum(each.requests for each in slices[: len(slices) - len(left) - len(running)])
+                    progress(f"contract: asking since {now - start:.0f} s, about {done:,} requests are done")
+        finally:
+            for _, child, _ in running:
+                child.kill()
+                child.wait()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Slice:
+    """What one process of Schemathesis asks, in a folder of its own."""
+
+    place: Path
+    requests: int
+    seed: int
+    phases: str
+
+    def start(self, url: str, *, timeout: float) -> "subprocess.Popen[bytes]":
         command = [
             *(sys.executable, "-m", "schemathesis.cli", "run", f"{url}/docs.json", "--url", url),
-            *("--phases", "coverage,fuzzing", "--checks", ",".join(_CHECKS), "--mode", "all"),
-            *("--max-examples", str(requests), "--seed", str(seed), "--continue-on-failure", "--workers", "1"),
-            *("--request-timeout", str(self.timeout), "--suppress-health-check", "all", "--warnings", "off"),
-            *("--report", "ndjson", "--report-ndjson-path", "events.ndjson", "--no-color"),
+            *("--phases", self.phases, "--checks", ",".join(_CHECKS), "--mode", "all"),
+            *("--max-examples", str(self.requests), "--seed", str(self.seed), "--continue-on-failure"),
+            *("--workers", "1", "--request-timeout", str(timeout)),
+            *("--suppress-health-check", "all", "--warnings", "off", "--no-color"),
+            *("--report", "ndjson", "--report-ndjson-path", _EVENTS),
         ]
         # A proxy for the world outside must not be asked for this machine.
         host = urlsplit(url).hostname or ""
         environment = os.environ | {"NO_PROXY": host, "no_proxy": host, "PYTHONWARNINGS": "ignore"}
-        start = told = self.clock()
-        with (place / "log").open("wb") as log:
-            child = subprocess.Popen(
-                command, cwd=place, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+        self.place.mkdir()
+        with (self.place / _LOG).open("wb") as log:
+            return subprocess.Popen(
+                command,
+                cwd=self.place,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
             )
-            try:
-                while True:
-                    try:
-                        return child.wait(_BETWEEN)
-                    except subprocess.TimeoutExpired:
-                        if self.clock() - start > _START_SECONDS + requests * _REQUEST_SECONDS:
-                            raise IntegrationError(
-                                f"{url} does not answer fast enough to be asked {requests:,} requests",
-                                fix="look at its log, or ask fewer.",
-                            ) from None
-                        if self.clock() - told >= 10:
-                            told = self.clock()
-                            progress(f"contract: asking since {told - start:.0f} s")
-            finally:
-                if child.poll() is None:
-                    child.kill()
-                    child.wait()
+
+    def check(self, code: int) -> None:
+        """Whether the process came to its end."""
+        if code not in _DONE or not (self.place / _EVENTS).exists():
+            raise IntegrationError(
+                f"Schemathesis ended with {code}: {_tail(self.place / _LOG)}",
+                fix="look at the service's /docs.json: it has to be an OpenAPI document.",
+            )
+
+
+def _lines(path: Path) -> Iterator[str]:
+    with path.open(encoding="utf-8") as stream:
+        yield from stream
 
 
 @dataclass
@@ -118,20 +173,35 @@ class _Seen:
     statuses: Counter[int] = field(default_factory=Counter)
     operations: dict[str, None] = field(default_factory=dict)
     findings: dict[tuple[str, FindingKind, str], Finding] = field(default_factory=dict)
-    finished: bool = False
+    finished: int = 0
 
 
-def read_events(lines: Iterator[str], *, seconds: float) -> FuzzingRun:
-    """What a run did, from its events.
+def read_events(runs: Iterable[Iterable[str]], *, seconds: float) -> FuzzingRun:
+    """What some processes did, from their events.
 
     Args:
-        lines: one event each.
+        runs: the lines of each, one event a line.
         seconds: how long it took.
 
     Raises:
         IntegrationError: the events are of another version of Schemathesis, or tell of an error of its own.
     """
-    seen = _Seen()
+    seen, count = _Seen(), 0
+    for count, lines in enumerate(runs, start=1):  # noqa: B007  (how many there were)
+        _read(lines, seen)
+    return FuzzingRun(
+        requests=seen.requests,
+        valid=seen.valid,
+        accepted=(seen.accepted, seen.with_body),
+        statuses=seen.statuses,
+        findings=tuple(sorted(seen.findings.values(), key=lambda each: (each.kind, each.operation, each.title))),
+        operations=tuple(seen.operations),
+        seconds=seconds,
+        finished=seen.finished == count,
+    )
+
+
+def _read(lines: Iterable[str], seen: _Seen) -> None:
     for line in lines:
         try:
             event = dict(json.loads(line))
@@ -144,22 +214,12 @@ def read_events(lines: Iterator[str], *, seconds: float) -> FuzzingRun:
                     f"Schemathesis could not go on: {line[:_LONGEST]}", fix="look at the service's /docs.json."
                 )
             elif "EngineFinished" in event:
-                seen.finished = event["EngineFinished"].get("stop_reason") in {None, "completed"}
+                seen.finished += event["EngineFinished"].get("stop_reason") in {None, "completed"}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise IntegrationError(
                 f"an event of Schemathesis cannot be read ({error}): {line[:_LONGEST]}",
                 fix="use the version in requirements.lock.",
             ) from error
-    return FuzzingRun(
-        requests=seen.requests,
-        valid=seen.valid,
-        accepted=(seen.accepted, seen.with_body),
-        statuses=seen.statuses,
-        findings=tuple(sorted(seen.findings.values(), key=lambda each: (each.kind, each.operation, each.title))),
-        operations=tuple(seen.operations),
-        seconds=seconds,
-        finished=seen.finished,
-    )
 
 
 def _scenario(recorder: Mapping[str, Any], seen: _Seen) -> None:

@@ -83,7 +83,7 @@ END = json.dumps({"EngineFinished": {"stop_reason": "completed"}})
 
 
 def test_bad_input_that_is_accepted_is_a_finding():
-    found = read_events(iter([event(), event(), END]), seconds=1)
+    found = read_events([[event(), event(), END]], seconds=1)
 
     assert [(each.kind, each.count, each.request.body) for each in found.findings] == [("accepted", 2, b"{}")]
     assert found.findings[0].details == "it should not have been"
@@ -93,13 +93,13 @@ def test_bad_input_that_is_accepted_is_a_finding():
     "changes", [{"status": 413}, {"components": {"header": {"mode": "negative"}, "body": {"mode": "positive"}}}]
 )
 def test_a_refusal_of_any_kind_and_a_header_that_is_passed_over_are_none(changes):
-    assert read_events(iter([event(**changes), END]), seconds=1).findings == ()
+    assert read_events([[event(**changes), END]], seconds=1).findings == ()
 
 
 def test_an_answer_that_did_not_come_is_a_finding():
     lost = {"NonFatalError": {"label": "GET /release", "value": {"type": "ReadTimeout", "message": "timed out"}}}
 
-    found = read_events(iter([event(status=0, check="not_a_server_error"), json.dumps(lost), END]), seconds=1)
+    found = read_events([[event(status=0, check="not_a_server_error"), json.dumps(lost), END]], seconds=1)
 
     assert {(each.operation, each.title) for each in found.findings} >= {
         ("POST /predict", "No answer"),
@@ -108,11 +108,18 @@ def test_an_answer_that_did_not_come_is_a_finding():
     assert found.statuses == {0: 1}
 
 
+def test_slices_are_added_up_and_each_has_to_end():
+    both = read_events([[event(), END], [event(), END]], seconds=1)
+
+    assert (both.requests, both.findings[0].count, both.finished) == (2, 2, True)
+    assert not read_events([[event(), END], [event()]], seconds=1).finished
+
+
 def test_a_run_that_was_stopped_has_not_ended():
     stopped = json.dumps({"EngineFinished": {"stop_reason": "server_unavailable"}})
 
-    assert not read_events(iter([event(), stopped]), seconds=1).finished
-    assert not read_events(iter([event()]), seconds=1).finished
+    assert not read_events([[event(), stopped]], seconds=1).finished
+    assert not read_events([[event()]], seconds=1).finished
 
 
 @pytest.mark.parametrize(
@@ -120,4 +127,4 @@ def test_a_run_that_was_stopped_has_not_ended():
 )
 def test_events_that_nobody_knows_are_an_error_and_not_a_success(line):
     with pytest.raises(IntegrationError):
-        read_events(iter([line]), seconds=1)
+        read_events([[line]], seconds=1)
