@@ -89,6 +89,7 @@ class RequestSchema:
         self._dtypes = {name: contract.dtypes[name] for name in self._fields}
         self._validate = _validator(table, fields, max_rows)
         self._names = tuple(self._fields)
+        self._known = frozenset(self._fields)
         self._width = len(fields)
         self._may_be_null = tuple(field.name for field in fields if field.nullable)
         self._quotes = 2 * len(fields) + 2 * sum(field.quoted for field in fields)
@@ -135,12 +136,13 @@ class RequestSchema:
         except ValidationError as error:
             return self._explain(error, body)
         rows: list[Row] = found[self.table]
-        # Exact, and next to nothing: a key that stands twice has two quotation marks more than its row needs. A text
-        # with quotation marks of its own is looked at more closely, too.
+        # Exact, and next to nothing: among known keys, one that stands twice has two quotation marks more than its row
+        # needs. A text with quotation marks of its own is looked at more closely, too.
         quotes = 2 + len(rows) * self._quotes
         if self._may_be_null:
             quotes -= sum(map(self._absent_quotes, rows))
-        if len(found) != 1 or body.count(b'"') != quotes or any(len(row) != self._width for row in rows):
+        whole = all(len(row) == self._width and self._known.issuperset(row) for row in rows)
+        if len(found) != 1 or body.count(b'"') != quotes or not whole:
             problems = self._strays(read_again(body))
             if problems:
                 return refused(422, *problems)

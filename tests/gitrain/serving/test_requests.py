@@ -545,3 +545,17 @@ def test_an_accepted_null_character_stays_one():
 
     assert row["note"] == "a\u0000b"
     assert SCHEMA.frame([row])["note"].to_list() == ["a\u0000b"]
+
+
+def test_an_unknown_key_in_the_place_of_one_that_may_be_null_is_refused() -> None:
+    contract = TableContract(
+        schema=pa.DataFrameSchema({"number": pa.Column(pl.Int64), "other": pa.Column(pl.Int64, nullable=True)})
+    )
+    entity = Entity(
+        table="counters", key=("number",), known_in_advance=("number", "other"), unit=("number", pl.col("number"))
+    )
+    found = RequestSchema.of(entity, contract).parse(b'{"counters": [{"number": 1, "ohter": 1}]}')
+    assert isinstance(found, Rejection)
+    assert [(problem.field, problem.reason) for problem in found.problems] == [
+        ("counters[0].ohter", "is unknown; did you mean 'other'?")
+    ]
