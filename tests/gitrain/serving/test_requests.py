@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.gitrain.serving.contracts import columns, contract_of, entity, values_of
 
+from gitrain.data.contracts import TableContract
 from gitrain.data.row_checks import judge_rows
 from gitrain.errors import ProjectError
+from gitrain.features.definitions import Entity
 from gitrain.serving.problems import Problem, Rejection
 from gitrain.serving.requests import RequestSchema, Row, known_contract
 
