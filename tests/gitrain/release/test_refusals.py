@@ -40,10 +40,10 @@ def test_a_service_of_packed_sources_and_installed_packages_passes():
 
 
 def test_what_is_imported_from_elsewhere_is_refused():
-    verdict = served({"extra": "/home/ada/extra.py"}, {})
+    verdict = served({"extra": "/opt/ada/extra.py"}, {})
 
     assert verdict.outcome is Outcome.FAILED
-    assert verdict.reason == "extra was imported from /home/ada/extra.py, which is not part of the bundle"
+    assert verdict.reason == "extra was imported from /opt/ada/extra.py, which is not part of the bundle"
 
 
 def test_a_packed_package_that_came_from_an_installed_one_is_refused():
@@ -51,7 +51,7 @@ def test_a_packed_package_that_came_from_an_installed_one_is_refused():
 
 
 def test_a_package_from_a_tree_that_the_bundle_installs_passes():
-    assert served({"gitrain": "/work/src/gitrain/__init__.py"}, {}, names=("gitrain",)).outcome is Outcome.PASSED
+    assert served({"gitrain": "/tree/src/gitrain/__init__.py"}, {}, names=("gitrain",)).outcome is Outcome.PASSED
 
 
 def test_a_source_that_needs_what_the_bundle_does_not_install_is_refused_if_it_is_used():
