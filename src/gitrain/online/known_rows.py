@@ -1,8 +1,8 @@
 """What a look-up takes from the rows themselves: row features, the moment of the decision, the keys of groups."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 import polars as pl
 
@@ -17,6 +17,8 @@ from gitrain.training.matrix import feature_matrix
 __all__ = ["KnownRows", "RowReader"]
 
 _DECISION = "\0decision"
+# Expressions are functions of one row, so equal rows have equal values. Some hundred kilobytes.
+_MOST_REMEMBERED = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +66,9 @@ class RowReader:
             known = schema, self._compile(rows)
             self._compiled = known
         compiled = known[1]
-        columns = _plain(rows, compiled.plain)
+        columns = _columns(rows, compiled.plain)
         found: dict[str, Sequence[Any]] = {name: columns[column] for name, column in compiled.taken.items()}
-        found |= self._computed(compiled, rows)
+        found |= self._remembered(compiled, rows, columns)
         decisions = found.pop(_DECISION, ())
         if None in decisions:
             # Raises, and names the row.
@@ -103,12 +105,33 @@ class RowReader:
             dtype = as_key(none[name], name).dtype
             kinds[name] = kind_of(dtype)
             keys[name] = _key_reader(name, none.schema[name], dtype)
+        roots = sorted({name for expression in expressions for name in expression.meta.root_names()})
+        remembered = bool(roots) and all(_can_be_remembered(none.schema[name]) for name in roots)
         plain = {*taken.values(), *(name for name in self._columns if _reads_plain(none.schema[name]))}
+        plain |= set(roots) if remembered else set()
         # Several expressions go to a pool of threads, whose waking takes longer than they do; one struct does not. The
         # column beside them gives constants their length.
         struct = [pl.struct(*expressions, pl.col(entity.known_in_advance[0]).alias("\0"))] if expressions else []
         computed = [expression.meta.output_name() for expression in expressions]
-        return _Compiled(rows.clear(1), struct, computed, tuple(sorted(plain)), taken, keys, kinds)
+        return _Compiled(
+            rows.clear(1), struct, computed, tuple(sorted(plain)), taken, keys, kinds, roots if remembered else None
+        )
+
+    def _remembered(
+        self, compiled: "_Compiled", rows: pl.DataFrame, columns: Mapping[str, list[Any]]
+    ) -> dict[str, Sequence[Any]]:
+        """What was computed for equal values before: a timetable has few times, and the same rows are asked again."""
+        if compiled.roots is None or rows.height == 0:
+            return self._computed(compiled, rows)
+        keys = list(zip(*(columns[name] for name in compiled.roots), strict=True))
+        known = [compiled.memo.get(key) for key in keys]
+        if None in known:
+            computed = self._computed(compiled, rows)
+            if len(compiled.memo) > _MOST_REMEMBERED:
+                compiled.memo.clear()
+            compiled.memo.update(zip(keys, zip(*computed.values(), strict=True), strict=True))
+            return computed
+        return dict(zip(compiled.computed, zip(*cast("list[tuple[Any, ...]]", known), strict=True), strict=True))
 
     def _computed(self, compiled: "_Compiled", rows: pl.DataFrame) -> dict[str, Sequence[Any]]:
         if not compiled.struct:
@@ -147,6 +170,8 @@ class _Compiled:
         taken: row feature to the column that it is.
         keys: by column, gives the keys' texts.
         kinds: by column, the kind of its keys.
+        roots: the columns that what is computed depends on; None if it is not to be remembered.
+        memo: by the values of `roots`, what was computed.
     """
 
     nulls: pl.DataFrame
@@ -156,9 +181,11 @@ class _Compiled:
     taken: dict[str, str]
     keys: dict[str, Callable[[pl.DataFrame, dict[str, list[Any]]], Sequence[str | None]]]
     kinds: dict[str, str]
+    roots: list[str] | None
+    memo: dict[tuple[Any, ...], tuple[Any, ...]] = field(default_factory=dict)
 
 
-def _plain(rows: pl.DataFrame, names: Sequence[str]) -> dict[str, list[Any]]:
+def _columns(rows: pl.DataFrame, names: Sequence[str]) -> dict[str, list[Any]]:
     if rows.height == 1:
         # One call for all columns, with those that are not asked for.
         row = dict(zip(rows.columns, rows.row(0), strict=True))
@@ -188,6 +215,13 @@ def _is_plain(dtype: pl.DataType, *, categorical: bool) -> bool:
     if categorical:
         return dtype == pl.String
     return dtype.is_integer() or dtype.is_float() or dtype == pl.Boolean
+
+
+def _can_be_remembered(dtype: pl.DataType) -> bool:
+    """Whether Python takes two values for one only if they are: not so for -0.0 and 0.0, nor for an hour set back."""
+    if isinstance(dtype, pl.Datetime):
+        return dtype.time_unit == "us" and dtype.time_zone in (None, "UTC")
+    return isinstance(dtype, pl.String | pl.Enum | pl.Categorical | pl.Boolean | pl.Date) or dtype.is_integer()
 
 
 def _reads_plain(dtype: pl.DataType) -> bool:

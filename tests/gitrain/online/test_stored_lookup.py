@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.gitrain.online import worlds
 from tests.gitrain.online.worlds import ASKED, World, asked_frame, assert_same, event_rows, feature_sets, world
 
+from gitrain.online import known_rows
 from gitrain.testing.online_fakes import MemoryOnlineStore
 
 DAYS = 5
@@ -94,3 +95,29 @@ def test_a_row_by_itself_has_the_bits_of_a_row_among_others():
         alone = [place.lookup(many_rows=many).look_up(together.slice(at, 1)) for many in (0, 9) for at in range(60)]
         assert [found.columns["hour"][0] for found in alone] == [*columns, *columns]
         assert any(value != 12 + minute / 60 for minute, value in enumerate(columns)), "Polars divides in one way now"
+
+
+@given(st.lists(st.lists(ASKED, max_size=5), min_size=2, max_size=6))
+@settings(max_examples=20)
+def test_what_is_remembered_of_a_row_is_what_it_is(calls):
+    with world(worlds.FEATURES, MemoryOnlineStore()) as place:
+        place.materialize()
+        lookup = place.lookup()
+        # Each row comes again, in other company; and nothing is remembered of rows that differ.
+        for call in [*calls, *calls[::-1], [row for rows in calls for row in rows]]:
+            asked = asked_frame(call)
+            assert_same(lookup.look_up(asked), *place.expected(asked))
+
+
+def test_the_memory_is_bounded(monkeypatch):
+    monkeypatch.setattr(known_rows, "_MOST_REMEMBERED", 10)
+    with world(worlds.FEATURES, MemoryOnlineStore()) as place:
+        place.materialize()
+        lookup = place.lookup()
+        for hour in range(24):
+            for minute in range(0, 60, 5):
+                asked = asked_frame([worlds.asked(2, hour, minute)])
+                assert lookup.look_up(asked).columns["hour"][0] == pytest.approx(hour + minute / 60)
+        compiled = lookup._reader._compiled
+        assert compiled is not None
+        assert 0 < len(compiled[1].memo) <= 12
