@@ -40,10 +40,10 @@ def test_a_service_of_packed_sources_and_installed_packages_passes():
 
 
 def test_what_is_imported_from_elsewhere_is_refused():
-    verdict = served({"extra": "/opt/ada/extra.py"}, {})
+    verdict = served({"extra": "/elsewhere/extra.py"}, {})
 
     assert verdict.outcome is Outcome.FAILED
-    assert verdict.reason == "extra was imported from /opt/ada/extra.py, which is not part of the bundle"
+    assert verdict.reason == "extra was imported from /elsewhere/extra.py, which is not part of the bundle"
 
 
 def test_a_packed_package_that_came_from_an_installed_one_is_refused():
