@@ -1,18 +1,20 @@
 """Ask a running service for what its description says, and for what no description allows."""
 
 import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from urllib.parse import urlsplit
 
 from gitrain.errors import IntegrationError
 from gitrain.operations.probe_smoke import find_table
 from gitrain.probes.client import ServiceClient
-from gitrain.probes.contract_verdicts import judge_fuzzing, judge_hostile, judge_still_there
-from gitrain.probes.fuzzing import Finding, Fuzzer
+from gitrain.probes.contract_verdicts import judge_fuzzing, judge_hostile, judge_still_there, judge_variants
+from gitrain.probes.fuzzing import Finding, FuzzedRequest, Fuzzer
 from gitrain.probes.hostile import HostileSender, hostile_requests
-from gitrain.probes.payloads import payloads_of
+from gitrain.probes.payloads import payloads_of, predictions_in
 from gitrain.probes.shrinking import shrink
+from gitrain.probes.variants import variants_of
 from gitrain.serving.manifest import KnownAnswers
 from gitrain.verdicts import Outcome, Verdict
 
@@ -49,7 +51,8 @@ def probe_contract(
     Raises:
         IntegrationError: the service has no description, or the fuzzer broke.
     """
-    good = payloads_of(known, find_table(client))[0].body
+    table = find_table(client)
+    good = payloads_of(known, table)[0].body
     problem = _asked(client, good)
     if problem:
         # A service that answers nothing would be waited for request by request.
@@ -61,11 +64,30 @@ def probe_contract(
     except IntegrationError as error:
         hostile = Verdict(name="contract:hostile", outcome=Outcome.FAILED, reason=error.what)
         return [hostile, judge_still_there(error.what, asked=_AFTER)]
+    changed = _variants(client, variants_of(known, table, count=20 + requests // 5, seed=seed), progress)
     progress(f"contract: about {requests:,} made-up requests, seed {seed}")
     run = fuzzer.run(client.url, requests=requests, seed=seed, progress=progress)
     progress(f"contract: {run.requests:,} requests in {run.seconds:.1f} s")
     run = replace(run, findings=tuple(_small(client, finding, progress) for finding in run.findings))
-    return [*judge_fuzzing(run), hostile, judge_still_there(_asked(client, good), asked=_AFTER)]
+    return [*judge_fuzzing(run), changed, hostile, judge_still_there(_asked(client, good), asked=_AFTER)]
+
+
+def _variants(client: ServiceClient, bodies: Iterable[bytes], progress: Callable[[str], None]) -> Verdict:
+    statuses: Counter[int] = Counter()
+    failing = []
+    progress("contract: known rows, changed a little")
+    for body in bodies:
+        request = FuzzedRequest(method="POST", url=f"{client.url}{_PREDICT}", headers=_JSON, body=body)
+        try:
+            reply = client.send("POST", _PREDICT, body, _JSON)
+        except IntegrationError:
+            statuses[0] += 1
+            failing.append(request)
+            continue
+        statuses[reply.status] += 1
+        if reply.status >= 500 or (reply.status == 200 and predictions_in(reply.body) is None):
+            failing.append(request)
+    return judge_variants(statuses, failing)
 
 
 def _asked(client: ServiceClient, body: bytes) -> str:

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from gitrain.probes.fuzzing import Finding, FindingKind, FuzzingRun, curl_of
+from gitrain.probes.fuzzing import Finding, FindingKind, FuzzedRequest, FuzzingRun, curl_of
 from gitrain.probes.hostile import HostileReply
 from gitrain.verdicts import Figure, Outcome, Verdict
 
-__all__ = ["EXAMPLE", "judge_fuzzing", "judge_hostile", "judge_still_there"]
+__all__ = ["EXAMPLE", "judge_fuzzing", "judge_hostile", "judge_still_there", "judge_variants"]
 
 #: What the figures begin with that are lines for a shell.
 EXAMPLE = "example_"
@@ -105,6 +105,27 @@ def _wrong(each: HostileReply) -> str:
     if each.request.refused and each.reply.status < 400:
         return f"accepted with {each.reply.status}"
     return ""
+
+
+def judge_variants(statuses: Mapping[int, int], failing: Sequence[FuzzedRequest]) -> Verdict:
+    """Whether known rows with changes are predicted or refused, and never end in an error.
+
+    Args:
+        statuses: how many answers there were of each status; 0 stands for no answer.
+        failing: requests that were answered with a 5xx or not at all, or with a prediction that is none.
+    """
+    count, accepted = sum(statuses.values()), statuses.get(200, 0)
+    figures: dict[str, Figure] = {"requests": count, "accepted": accepted, "wrong": len(failing)}
+    if failing:
+        smallest = min(failing, key=lambda request: len(request.body or b""))
+        figures[f"{EXAMPLE}1"] = curl_of(smallest)
+        reason = f"{len(failing):,} of {count:,} changed known rows end in an error"
+        return _verdict("variants", Outcome.FAILED, reason, figures)
+    if not accepted:
+        reason = f"none of {count:,} changed known rows was accepted: what predicts was not tried"
+        return _verdict("variants", Outcome.INCONCLUSIVE, reason, figures)
+    reason = f"of {count:,} changed known rows {accepted:,} were predicted, and the others refused"
+    return _verdict("variants", Outcome.PASSED, reason, figures)
 
 
 def judge_still_there(problem: str, *, asked: str) -> Verdict:

@@ -25,6 +25,10 @@ ROWS = KnownAnswers.model_validate(KNOWN)
 
 def predict(body: bytes) -> Reply:
     rows = json.loads(body)["parcels"]
+    if not all(type(row["size"]) in (int, float) and 0 <= row["size"] <= 100 for row in rows):
+        return Reply(status=422)
+    if not all(row["place"] in ("north", "south") for row in rows if isinstance(row["place"], str | None)):
+        return Reply(status=422)
     answers = [{"probability": score(row), "decision": True, "missing": ["wind"], "stale": []} for row in rows]
     return Reply(status=200, body=json.dumps({"predictions": answers}).encode())
 
@@ -155,7 +159,28 @@ def test_an_honest_service_passes_the_contract_probe():
     found = contract(FakeClient(HONEST))
 
     assert {each.outcome for each in found.values()} == {Outcome.PASSED}
-    assert list(found)[-2:] == ["contract:hostile", "contract:still-there"]
+    assert list(found)[-3:] == ["contract:variants", "contract:hostile", "contract:still-there"]
+    assert found["contract:variants"].figures["requests"] == 22
+    assert 0 < found["contract:variants"].figures["accepted"] <= 22
+
+
+def test_an_error_on_a_known_row_with_a_change_is_found():
+    def brittle(body: bytes) -> Reply:
+        return Reply(status=500) if len(json.loads(body)["parcels"]) > 4 else predict(body)
+
+    found = contract(FakeClient(HONEST | {"POST /predict": brittle}))
+
+    assert found["contract:variants"].outcome is Outcome.FAILED
+    assert found["contract:variants"].figures["example_1"].startswith("curl -sS -i -X POST")
+
+
+def test_what_predicts_was_not_tried_where_no_change_is_accepted():
+    answers = iter([predict])
+
+    def once(body: bytes) -> Reply:
+        return next(answers, lambda _: Reply(status=422))(body)
+
+    assert contract(FakeClient(HONEST | {"POST /predict": once}))["contract:variants"].outcome is Outcome.INCONCLUSIVE
 
 
 @pytest.mark.parametrize("answer", [None, Reply(status=503), Reply(status=422)])
