@@ -1,5 +1,6 @@
 """Proposals for environments, their history and differences, as Markdown that a terminal shows well too."""
 
+import re
 from collections.abc import Sequence
 
 from gitrain.deployment.difference import MetricChange, ReleaseDifference
@@ -14,6 +15,7 @@ __all__ = ["render_difference", "render_history", "render_proposal_body"]
 _ROWS = 40
 _REASON = 400
 _SHORT = 12
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def render_proposal_body(
@@ -27,7 +29,7 @@ def render_proposal_body(
         verdicts: of the rules.
         difference: between the release that is left and the one that follows; None if none does.
     """
-    parts = [escape(summary, longest=_REASON), render_verdicts(title, verdicts).rstrip("\n")]
+    parts = [escape(summary, longest=_REASON), render_verdicts(escape(title), verdicts).rstrip("\n")]
     if difference is not None:
         parts.append(render_difference(difference).rstrip("\n"))
     parts.append("Merging this changes what is to run; nothing is built or trained again.")
@@ -110,8 +112,10 @@ def _moved(metric: MetricChange) -> str:
 def _side(value: str | None) -> str:
     if value is None:
         return "–"
-    return _digest(value) if value.startswith("sha256:") else escape(value)
+    return _digest(value) if _DIGEST.fullmatch(value) else escape(value)
 
 
 def _digest(digest: str | None) -> str:
-    return "–" if digest is None else f"`{digest.removeprefix('sha256:')[:_SHORT]}`"
+    if digest is None or not _DIGEST.fullmatch(digest):
+        return "–" if digest is None else escape(digest)
+    return f"`{digest.removeprefix('sha256:')[:_SHORT]}`"
