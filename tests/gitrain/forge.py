@@ -75,14 +75,14 @@ class Forged:
         git(self.root, "push", "-q", "origin", "main")
         return git(self.root, "rev-parse", "HEAD")
 
-    def release(self, version: str, folder: Path, **made: bytes) -> MadeRelease:
+    def release(self, version: str, folder: Path) -> MadeRelease:
         """Build a release of the commit that is checked out."""
         release = make_release(
             folder / version,
             version,
             project="tumours",
             commit=git(self.root, "rev-parse", "HEAD"),
-            **{"model": version.encode(), **made},
+            model=version.encode(),
         )
         self.store.publish(release.record, release.bundle, release.attachments)
         return release

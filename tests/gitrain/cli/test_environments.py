@@ -8,6 +8,8 @@ from tests.gitrain.forge import PREPROD, PRODUCTION, TEST, forge_at, git
 
 from gitrain.cli import main
 from gitrain.deployment.record import Ending
+from gitrain.integrations.git import GitRepository
+from gitrain.release.tags import release_tag
 
 
 @pytest.fixture
@@ -120,6 +122,47 @@ def test_a_changed_release_is_not_promoted(run, forged, released, ran):
     path.write_bytes(b"2.0.0")
     code, out, _ = run("promote", "preprod", "--json")
     assert (code, outcomes(out)["release"]) == (1, "FAILED")
+
+
+def altered(value):
+    """Another value of the same kind, so that nothing but the digests can tell."""
+    match value:
+        case bool():
+            return not value
+        case int():
+            return value + 1
+        case float():
+            return value / 2
+        case str() if value.startswith("sha256:"):
+            return f"sha256:{'0' * 64}"
+        case str() if len(value) == 40:
+            return "0" * 40
+        case list():
+            return value + value
+        case dict():
+            return {name: altered(each) for name, each in value.items()}
+    return f"{value}1"
+
+
+def test_a_record_that_was_altered_in_any_field_is_not_promoted(run, forged, released, ran):
+    ran("test", "1.0.0", 0)
+    record = released["1.0.0"].record
+    # What publishing does: from then on Git vouches for the record.
+    GitRepository(forged.root).add_tag(release_tag(record))
+    (path,) = (forged.root / ".gitrain").rglob("records/1.0.0.json")
+    path.chmod(0o644)
+    payload = record.to_payload()
+    fields = [(name,) for name in payload] + [("identity", name) for name in payload["identity"]]
+    for *outer, name in fields:
+        spoilt = json.loads(json.dumps(payload))
+        place = spoilt["identity"] if outer else spoilt
+        place[name] = altered(place[name])
+        path.write_text(json.dumps(spoilt, indent=2, sort_keys=True) + "\n")
+        code, out, _ = run("promote", "preprod", "--json")
+        assert code == 1, name
+        assert outcomes(out)["release"] == "FAILED", name
+    path.write_text(record.to_json())
+    assert run("promote", "preprod", "--dry-run")[0] == 0
 
 
 def test_a_dry_run_shows_the_change_and_proposes_nothing(run, forged, ran):

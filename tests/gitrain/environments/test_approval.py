@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ CHANGE = ReviewedChange(
     pushed_by=frozenset({"bot"}),
     reviews=(Review(reviewer="Ada", approved=True, commit=HEAD),),
 )
-RULES = {
+RULES: dict[str, Any] = {
     "name": "main",
     "enforcement": "active",
     "bypass_actors": [],
@@ -107,7 +108,7 @@ def test_rules_that_are_those_of_the_file_or_stricter():
 
 def spoilt(*path, value):
     given = copy.deepcopy(RULES)
-    place = given
+    place: Any = given
     for key in path[:-1]:
         place = place[key]
     if value is None:

@@ -323,7 +323,7 @@ def test_members_of_a_team_are_owners_and_who_cannot_be_asked_about_is_none(forg
 
 def test_answers_that_are_no_lists_are_told(forge, fake):
     fake.rulesets = [{"name": "x"}]
-    fake._found = lambda *_: {"message": "surprise"}  # type: ignore[method-assign]
+    fake._found = lambda *_: {"message": "surprise"}
     assert isinstance(forge.rulesets(), Unreadable)
     with pytest.raises(IntegrationError, match="no list"):
         forge.find("suspend/preprod")

@@ -52,7 +52,9 @@ def test_another_github_and_the_token(settings, monkeypatch):
     assert (forge.api, forge.token) == ("https://github.example.com/api/v3", "of the workflow")
     monkeypatch.setenv("GH_TOKEN", "of the app")
     monkeypatch.setenv("GITHUB_API_URL", "https://api.example.com")
-    assert (open_forge(settings).api, open_forge(settings).token) == ("https://api.example.com", "of the app")
+    forge = open_forge(settings)
+    assert isinstance(forge, GitHubForge)
+    assert (forge.api, forge.token) == ("https://api.example.com", "of the app")
 
 
 @pytest.mark.parametrize("path", ["acme", "acme/tumours/extra", "acme/../../orgs", "acme/tu mours"])
