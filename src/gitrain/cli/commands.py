@@ -1,29 +1,10 @@
-"""The table of commands. It imports nothing: `gitrain --help` has to answer at once."""
+"""The table of commands. It imports nothing but tables: `gitrain --help` has to answer at once."""
 
-from typing import Any, NamedTuple
+from gitrain.cli.command import Argument, Command
+from gitrain.cli.command import flag as _flag
+from gitrain.cli.environment_commands import ENVIRONMENT_COMMANDS
 
 __all__ = ["COMMANDS", "GROUPS", "Argument", "Command"]
-
-
-class Argument(NamedTuple):
-    """One argument: its flags (or its name) and what argparse is told of it."""
-
-    flags: tuple[str, ...]
-    options: dict[str, Any]
-
-
-class Command(NamedTuple):
-    """One command: its words, a line of help, the function that runs it as ``module:function``, its arguments."""
-
-    words: tuple[str, ...]
-    summary: str
-    runner: str
-    arguments: tuple[Argument, ...] = ()
-
-
-def _flag(*flags: str, **options: Any) -> Argument:
-    return Argument(flags, options)
-
 
 _JSON = _flag("--json", action="store_true", help="print the result as JSON on stdout")
 
@@ -60,16 +41,6 @@ _ONLINE = _flag(
 )
 _VERSION = _flag(
     "version", metavar="VERSION", nargs="?", default="latest", help="e.g. 1.4.0 (default latest: the newest)"
-)
-
-_ENVIRONMENT = _flag("environment", metavar="ENV", help="the name of an environment, e.g. test")
-_AGAIN = _flag("--again", action="store_true", help="probe and record what runs already; try what was aborted")
-_WAIT = _flag("--wait", type=float, default=0.0, metavar="S", help="wait so long for another run (default 0: refuse)")
-
-_PROPOSAL = (
-    _flag("--dry-run", action="store_true", help="judge and show the change, and propose nothing"),
-    _flag("--merge", action="store_true", help="merge it at once; where the forge is GitHub reviewers do that"),
-    _JSON,
 )
 
 GROUPS = {
@@ -317,111 +288,7 @@ COMMANDS = (
             _JSON,
         ),
     ),
-    Command(
-        ("deploy", "plan"),
-        "say what would be done to make an environment run what its file says",
-        "gitrain.cli.deployments:plan",
-        (_ENVIRONMENT, _AGAIN, _JSON),
-    ),
-    Command(
-        ("deploy", "apply"),
-        "observe, plan, apply, probe, record; what was killed on the way is mended by the next run",
-        "gitrain.cli.deployments:apply",
-        (
-            _ENVIRONMENT,
-            _AGAIN,
-            _WAIT,
-            _flag("--approved-by", metavar="NAME", help="who approved it, for the record"),
-            _JSON,
-        ),
-    ),
-    Command(
-        ("deploy", "stop"),
-        "end all replicas of an environment, and its proxy",
-        "gitrain.cli.deployments:stop",
-        (_ENVIRONMENT, _WAIT),
-    ),
-    Command(
-        ("deploy", "unit"),
-        "print a systemd unit that brings an environment back after a reboot",
-        "gitrain.cli.deployments:unit",
-        (_ENVIRONMENT,),
-    ),
-    Command(
-        ("env", "list"),
-        "what each environment wants and runs: health, age, memory, address, configuration drift",
-        "gitrain.cli.deployments:list_environments",
-        (_JSON,),
-    ),
-    Command(
-        ("env", "promote"),
-        "propose that an environment desires a release; judged by what it has shown in the one before",
-        "gitrain.cli.environments:promote",
-        (
-            _ENVIRONMENT,
-            _flag("--release", metavar="VERSION", help="which one (default: what succeeded last in the one before)"),
-            *_PROPOSAL,
-        ),
-    ),
-    Command(
-        ("env", "rollback"),
-        "propose to go back to a release that succeeded in the environment before; nothing is built",
-        "gitrain.cli.environments:rollback",
-        (
-            _ENVIRONMENT,
-            _flag("--to", metavar="VERSION", help="which one (default: the last that ran before the present one came)"),
-            _flag("--reason", metavar="TEXT", help="why, in a sentence"),
-            *_PROPOSAL,
-        ),
-    ),
-    Command(
-        ("env", "suspend"),
-        "propose that nothing is changed in an environment; what runs there keeps running",
-        "gitrain.cli.environments:suspend",
-        (_ENVIRONMENT, _flag("--reason", metavar="TEXT", required=True, help="why, in a sentence"), *_PROPOSAL),
-    ),
-    Command(
-        ("env", "resume"),
-        "propose that changes are made in a suspended environment again",
-        "gitrain.cli.environments:resume",
-        (_ENVIRONMENT, _flag("--reason", metavar="TEXT", required=True, help="why, in a sentence"), *_PROPOSAL),
-    ),
-    Command(
-        ("env", "history"),
-        "what happened to an environment: who, when, what and why, from Git and the records of deployments",
-        "gitrain.cli.environments:history",
-        (_ENVIRONMENT, _JSON),
-    ),
-    Command(
-        ("env", "diff"),
-        "what differs between the releases of two environments: data, parameters, dependencies, metrics, commits",
-        "gitrain.cli.environments:diff",
-        (
-            _ENVIRONMENT,
-            _flag("other", metavar="OTHER", nargs="?", help="the environment to compare with"),
-            _flag("--release", metavar="VERSION", help="compare with this release instead"),
-            _JSON,
-        ),
-    ),
-    Command(
-        ("env", "check"),
-        "judge what this commit makes of environments' files, by the rules that promotions are judged by",
-        "gitrain.cli.environments:check",
-        (
-            _flag("--base", metavar="REF", required=True, help="the commit to compare with, e.g. origin/main"),
-            _flag("--out", metavar="FILE", help="write the report as Markdown to this file as well"),
-            _JSON,
-        ),
-    ),
-    Command(
-        ("env", "verify"),
-        "ask the forge whether an approval means something: reviewers, branches, rules, plan; else a review",
-        "gitrain.cli.environments:verify",
-        (
-            _flag("environment", metavar="ENV", nargs="?", help="which one (default: those that none promotes from)"),
-            _JSON,
-        ),
-    ),
+    *ENVIRONMENT_COMMANDS,
     Command(
         ("rehearse",),
         "walk the loop on this machine: a champion, a new batch, a challenger, its verdicts",
