@@ -25,6 +25,9 @@ def test_help_lists_every_noun(capsys):
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command.words))
 def test_every_command_parses_and_its_runner_exists(command):
     required = ["x" for argument in command.arguments if not argument.flags[0].startswith("-")]
+    for argument in command.arguments:
+        if argument.options.get("required"):
+            required += [argument.flags[0], "x"]
 
     arguments = build_parser().parse_args([*command.words, *required])
 
