@@ -177,13 +177,13 @@ def _runs(case: PromotionCase) -> Verdict:
     good = _succeeded(runs)
     figures: dict[str, Figure] = {"succeeded": len(good), "wanted": wanted, "all": len(runs)}
     if len(good) < wanted:
-        reason = f"release {version} succeeded {_times(len(good))} in {before}, and {_times(wanted)} are asked for"
+        reason = f"release {version} succeeded {_times(len(good))} in {before}, and {_wanted(wanted)}"
         return case.verdict("runs", Outcome.FAILED, reason, **figures)
     if wanted and runs[-1].ending is not Ending.SUCCEEDED:
         reason = f"the last run of release {version} in {before} {runs[-1].ending.value}: {runs[-1].reason}"
         return case.verdict("runs", Outcome.FAILED, reason, **figures)
     reason = f"release {version} succeeded {_times(len(good))} in {before}"
-    return case.verdict("runs", Outcome.PASSED, f"{reason}; {_times(wanted)} are asked for", **figures)
+    return case.verdict("runs", Outcome.PASSED, f"{reason}; {_wanted(wanted)}", **figures)
 
 
 def _soak(case: PromotionCase) -> Verdict:
@@ -252,3 +252,7 @@ def _first_successes(records: Sequence[DeploymentRecord]) -> dict[str, int]:
 
 def _times(number: int) -> str:
     return "once" if number == 1 else f"{number:,} times"
+
+
+def _wanted(number: int) -> str:
+    return f"{_times(number)} {'is' if number == 1 else 'are'} asked for"

@@ -2,7 +2,6 @@
 
 from gitrain.deployment.promotion import judge_promotion
 from gitrain.deployment.record import Ending
-from gitrain.environments.document import environment_path
 from gitrain.environments.forge import Forge
 from gitrain.errors import UsageError
 from gitrain.operations.environment_diff import difference_between
@@ -35,7 +34,7 @@ def promote_environment(
         merge: merge it at once, where no review stands in between.
 
     Raises:
-        UsageError: no such environment, one that follows a branch, or no release to promote.
+        UsageError: no such environment, or one that follows a branch.
         SettingsError: a file says something impossible.
         DeploymentError, IntegrationError, PipelineError: Git, the forge or a store is in the way.
     """
@@ -47,8 +46,11 @@ def promote_environment(
             f"{name} follows {environment.follows}: its newest release runs there without being promoted",
             fix="promote to an environment whose file names a release.",
         )
-    records = list(tools.records.list())
     wanted = version or _default(tools, files, name)
+    if wanted is None:
+        reason = f"nothing has succeeded in {environment.promotes_from} yet, and {name} promotes from it"
+        return _refused(files, name, Verdict(name=f"{name}:runs", outcome=Outcome.FAILED, reason=reason))
+    records = list(tools.records.list())
     case = gather_case(tools, name, files.environments, wanted, None, records)
     if case is None:
         reason = (
@@ -81,18 +83,13 @@ def promote_environment(
     return propose_change(forge, head, files.texts[name], environment, request)
 
 
-def _default(tools: EnvironmentTools, files: EnvironmentFiles, name: str) -> str:
-    """What succeeded last in the environment before; where none comes before, the newest release."""
+def _default(tools: EnvironmentTools, files: EnvironmentFiles, name: str) -> str | None:
+    """What succeeded last in the environment before, if anything; where none comes before, the newest release."""
     before = files.environments[name].promotes_from
     if before is None:
         return LATEST
     done = [record for record in tools.records.list(before) if record.ending is Ending.SUCCEEDED]
-    if not done:
-        raise UsageError(
-            f"nothing has succeeded in {before} yet, and {environment_path(name)} promotes from it",
-            fix=f"run `gitrain deploy apply {before}`, or name a release with --release.",
-        )
-    return done[-1].release.version
+    return done[-1].release.version if done else None
 
 
 def _known(tools: EnvironmentTools, version: str) -> bool:

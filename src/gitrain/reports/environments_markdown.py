@@ -45,8 +45,10 @@ def render_difference(difference: ReleaseDifference) -> str:
         *((escape(each.name), _side(each.old), _side(each.new)) for each in difference.about),
     ]
     parts.append(table(("", escape(before), escape(difference.new)), about))
-    parts.append(_values("Parameters", "parameter", difference.parameters))
-    parts.append(_values("Dependencies", "package", difference.dependencies))
+    # Of the first release there is nothing to tell that its record does not say.
+    if difference.old is not None:
+        parts.append(_values("Parameters", "parameter", difference.parameters))
+        parts.append(_values("Dependencies", "package", difference.dependencies))
     if difference.metrics:
         rows = [
             (escape(each.name), format_figure(each.old), format_figure(each.new), _moved(each))
@@ -55,7 +57,8 @@ def render_difference(difference: ReleaseDifference) -> str:
         note = "Each on the holdout of its own release: `gitrain gate check` compares models on the same rows."
         header = ("metric", escape(before), escape(difference.new), "change")
         parts.append(f"### Metrics\n\n{table(header, rows, right=(1, 2, 3))}\n\n{note}")
-    parts.append(_commits(difference))
+    if difference.old is not None:
+        parts.append(_commits(difference))
     return "\n\n".join(parts) + "\n"
 
 

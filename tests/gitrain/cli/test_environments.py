@@ -360,9 +360,12 @@ def test_a_bare_repository_approves_of_nothing(run, forged):
 def test_environments_that_are_not_there_or_follow(run, ran):
     assert run("promote", "test", "--release", "1.0.0")[0] == 2
     assert run("promote", "nowhere")[0] == 2
-    code, _, err = run("promote", "preprod")
-    assert code == 2
-    assert "nothing has succeeded in test yet" in err
+
+
+def test_before_anything_has_succeeded_there_is_nothing_to_promote(run, released):
+    code, out, _ = run("promote", "preprod", "--json")
+    assert (code, outcomes(out)) == (1, {"runs": "FAILED"})
+    assert "nothing has succeeded in test yet" in out
 
 
 def test_a_repository_without_a_remote_says_what_is_missing(run, forged):

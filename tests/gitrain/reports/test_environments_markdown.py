@@ -70,10 +70,12 @@ def test_the_body_of_a_promotion():
 
 
 def test_what_is_not_known_is_said():
-    unknown = DIFFERENCE.model_copy(update={"parameters": None, "dependencies": None, "commits": None, "old": None})
+    unknown = DIFFERENCE.model_copy(update={"parameters": None, "dependencies": None, "commits": None})
     text = render_difference(unknown)
     assert text.count("Not known: the commits of the two releases are not both in this clone.") == 3
-    assert text.startswith("## What changes: nothing → 1.1.0\n")
+    first = render_difference(unknown.model_copy(update={"old": None}))
+    assert first.startswith("## What changes: nothing → 1.1.0\n")
+    assert "Not known" not in first
     undone = render_difference(DIFFERENCE.model_copy(update={"undone": True}))
     assert "Going back takes these away:" in undone
 
