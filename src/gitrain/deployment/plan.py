@@ -183,7 +183,7 @@ def _heal(desired: Desired, observed: Observed, release: RunningRelease, *, agai
         steps += _started(desired, release, len(kept))
         steps.append(ProbeStep(release=release, probe="smoke"))
         reasons.append(f"{len(kept)} of {replicas_in_words(runtime.replicas)} can be used")
-    if astray:
+    if astray or missing > 0:
         steps.append(RouteStep(release=release, listen=runtime.listen))
         if not observed.proxied:
             reasons.append("the proxy does not run")

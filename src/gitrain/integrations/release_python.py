@@ -14,8 +14,8 @@ from gitrain.release.requirements import Installed, parse_requirements
 
 __all__ = ["ReleasePython", "find_uv"]
 
-# Where BentoML keeps the requirements of a bundle.
-_REQUIREMENTS = "env/python/requirements.txt"
+# The part of requirements.lock that a bundle installs; its digest is in the record.
+_REQUIREMENTS = "src/requirements.txt"
 _COMPLETE = ".complete"
 
 
@@ -108,5 +108,5 @@ class ReleasePython:
             said = " ".join(done.stderr.split())[-600:]
             raise DeploymentError(
                 f"the release's own environment cannot be made: {said}",
-                fix="mend what uv says; the release's requirements are in its bundle, env/python/requirements.txt.",
+                fix="mend what uv says; the release's requirements are in its bundle, src/requirements.txt.",
             )

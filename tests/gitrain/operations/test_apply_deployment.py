@@ -1,0 +1,508 @@
+"""Deployments of stand-ins: real processes, real Git, a real store; what goes wrong is taken back."""
+
+import os
+import random
+import signal
+import time
+from datetime import UTC, datetime
+
+import psutil
+import pytest
+from tests.gitrain.deployments import Site, ask
+
+from gitrain.deployment.record import Ending
+from gitrain.deployment.replicas import UnderWay
+from gitrain.deployment.routing import Backend
+from gitrain.errors import DeploymentError, IntegrationError, PipelineError, ReleaseError, UsageError
+from gitrain.verdicts import Outcome, Verdict
+
+
+@pytest.fixture
+def site(tmp_path):
+    found = Site(tmp_path / "repository").begin()
+    yield found
+    found.end()
+
+
+@pytest.fixture
+def running(site):
+    """Release 1.0.0 runs, deployed and recorded."""
+    site.first = site.release("1.0.0")
+    site.desire(site.first)
+    assert site.apply().outcome is Outcome.PASSED
+    return site
+
+
+def versions(site):
+    """What each backend answers, and with what weight."""
+    return {ask(each.port, "/release")["version"]: each.weight for each in site.observe().backends}
+
+
+def endings(site):
+    return [(record.release.version, record.kind, record.ending.value) for record in site.records.list()]
+
+
+def alive(site):
+    return sorted(each.release.version for each in site.observe().replicas if each.alive)
+
+
+def test_a_first_deployment(running):
+    assert versions(running) == {"1.0.0": 1}
+    (record,) = running.records.list()
+    assert (record.ending, record.former, record.actor, record.kind) == (Ending.SUCCEEDED, None, "Ada", "deploy")
+    assert record.desired_by == running.git("rev-parse", "HEAD")
+    assert [step.name for step in record.steps] == ["fetch", "start", "await", "probe smoke", "route"]
+    assert [verdict.name for verdict in record.steps[0].verdicts] == [
+        "release:digests", "release:signature", "release:tag"
+    ]  # fmt: skip
+
+
+def test_a_second_pass_finds_nothing_to_do(running):
+    before = running.observe()
+    again = running.apply()
+    assert (again.plan.kind, again.plan.steps, again.outcome, again.record) == ("none", (), Outcome.PASSED, None)
+    assert [each.pid for each in running.observe().replicas] == [each.pid for each in before.replicas]
+    assert len(running.records.list()) == 1
+
+
+def test_blue_green_keeps_the_former_release_warm_and_goes_back_to_it_without_a_start(running):
+    second = running.release("1.1.0")
+    running.desire(second)
+    assert running.apply().record.former.version == "1.0.0"
+    assert versions(running) == {"1.1.0": 1}
+    assert alive(running) == ["1.0.0", "1.1.0"]
+    pids = {each.pid for each in running.observe().replicas}
+    running.desire(running.first)
+    back = running.apply()
+    assert (back.plan.kind, back.record.kind) == ("rollback", "rollback")
+    assert [step.name for step in back.record.steps] == ["fetch", "probe smoke", "route"]
+    assert versions(running) == {"1.0.0": 1}
+    assert {each.pid for each in running.observe().replicas} == pids
+
+
+def test_the_standby_goes_with_the_next_deployment(running):
+    for version in ("1.1.0", "1.2.0"):
+        running.desire(running.release(version))
+        running.apply()
+    assert alive(running) == ["1.1.0", "1.2.0"]
+
+
+def test_without_standby_the_former_release_ends(running):
+    running.desire(running.release("1.1.0"), strategy={"standby": False})
+    running.apply()
+    assert alive(running) == ["1.1.0"]
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "reason"),
+    [
+        ({"dies": True}, "ended by itself; its log ends with: the model cannot be read"),
+        ({"never_ready": True}, "was not ready within 0.5 s"),
+        ({"fails_smoke": True}, "smoke:stand-in"),
+    ],
+)
+def test_a_release_that_does_not_hold_up_never_gets_a_request(running, behaviour, reason):
+    bad = running.release("1.1.0", **behaviour)
+    running.desire(bad, runtime={"start_seconds": 0.5})
+    pid = running.observe().replicas[0].pid
+    done = running.apply()
+    assert done.outcome is Outcome.FAILED
+    assert reason in done.reason
+    assert (done.record.ending, done.record.former.version) == (Ending.FAILED, "1.0.0")
+    assert reason in done.record.reason
+    assert versions(running) == {"1.0.0": 1}
+    assert [each.pid for each in running.observe().replicas] == [pid]
+    assert running.observe().under_way is None
+
+
+def test_a_first_release_that_does_not_hold_up_leaves_nothing(site):
+    site.desire(site.release("1.0.0", dies=True))
+    assert site.apply().outcome is Outcome.FAILED
+    assert site.observe().replicas == ()
+    assert site.observe().backends == ()
+    assert endings(site) == [("1.0.0", "deploy", "FAILED")]
+
+
+def test_a_probe_that_breaks_is_an_error_and_is_taken_back(running):
+    def broken(kind, url, bundle):
+        raise IntegrationError("no route", fix="mend it.")
+
+    running.desire(running.release("1.1.0"))
+    running.tools_given = {"probe": broken}
+    done = running.apply()
+    assert (done.outcome, done.reason) == (Outcome.ERROR, "probe smoke: no route")
+    assert endings(running)[-1] == ("1.1.0", "deploy", "FAILED")
+    assert versions(running) == {"1.0.0": 1}
+    running.tools_given = {}
+    assert running.apply().outcome is Outcome.PASSED
+    assert versions(running) == {"1.1.0": 1}
+
+
+def test_every_required_probe_is_asked_before_a_request_arrives(running):
+    asked = []
+
+    def probe(kind, url, bundle):
+        asked.append((kind, versions(running)))
+        return [Verdict(name=kind, outcome=Outcome.PASSED, reason="asked")]
+
+    running.tools_given = {"probe": probe}
+    running.desire(running.release("1.1.0"), probes={"required": ["smoke", "contract", "load"]})
+    running.apply()
+    assert asked == [(kind, {"1.0.0": 1}) for kind in ("smoke", "contract", "load")]
+
+
+def test_a_changed_byte_in_the_store_starts_nothing(running):
+    bad = running.release("1.1.0")
+    running.desire(bad)
+    (running.root / ".gitrain/releases/blobs").chmod(0o755)
+    for path in (running.root / ".gitrain/releases/blobs").rglob("*"):
+        if path.is_file() and path.read_bytes().find(b'"1.1.0"') >= 0:
+            path.chmod(0o644)
+            path.write_bytes(path.read_bytes().replace(b'"1.1.0"', b'"1.1.1"'))
+    done = running.apply()
+    assert done.outcome is Outcome.FAILED
+    assert "release.json" in done.reason
+    assert [step.name for step in done.record.steps] == ["fetch"]
+    assert alive(running) == ["1.0.0"]
+
+
+def test_a_digest_that_is_not_the_stored_one_is_refused(running):
+    second = running.release("1.1.0")
+    running.desire(second.model_copy(update={"bundle_digest": running.first.bundle_digest}))
+    with pytest.raises(ReleaseError, match=r"wants release 1\.1\.0 with the bundle sha256:"):
+        running.apply()
+
+
+def test_what_only_the_working_tree_says_does_not_count(running):
+    path = running.root / "environments/test.yaml"
+    path.write_text(path.read_text().replace("1.0.0", "9.9.9"))
+    assert running.apply().plan.kind == "none"
+
+
+def test_the_newest_release_of_a_branch_is_followed(site):
+    site.release("1.0.0")
+    site.desire("main")
+    assert site.desired.release.version == "1.0.0"
+    site.release("1.10.0")
+    site.release("1.9.0")
+    assert site.desired.release.version == "1.10.0"
+    site.git("checkout", "-q", "-b", "aside")
+    site.commit("Not on main")
+    site.release("2.0.0")
+    site.release("3.0.0", commit="0" * 40)
+    assert site.desired.release.version == "1.10.0"
+    site.git("checkout", "-q", "main")
+    site.git("merge", "-q", "--ff-only", "aside")
+    assert site.desired.release.version == "2.0.0"
+
+
+def test_a_shared_branch_counts_as_it_is_shared(site, tmp_path):
+    site.release("1.0.0")
+    site.desire("main")
+    site.git("init", "-q", "--bare", str(tmp_path / "forge"))
+    site.git("remote", "add", "origin", str(tmp_path / "forge"))
+    site.git("push", "-q", "origin", "main")
+    site.commit("Not pushed")
+    site.release("2.0.0")
+    assert site.desired.release.version == "1.0.0"
+    site.git("push", "-q", "origin", "main")
+    assert site.desired.release.version == "2.0.0"
+
+
+def test_a_branch_without_a_release_leaves_all_as_it_is(running):
+    running.git("checkout", "-q", "--orphan", "other")
+    running.desire("main", follows="other")
+    done = running.apply()
+    assert (done.plan.kind, done.plan.steps) == ("none", ())
+    assert versions(running) == {"1.0.0": 1}
+
+
+def test_a_suspended_environment_is_left_alone(running):
+    running.desire(running.release("1.1.0"), suspend=True)
+    done = running.apply()
+    assert (done.plan.kind, done.outcome, done.plan.steps) == ("refused", Outcome.INCONCLUSIVE, ())
+    assert versions(running) == {"1.0.0": 1}
+
+
+def test_dead_replicas_are_replaced_and_that_is_no_deployment(running):
+    running.desire(running.first, runtime={"replicas": 2})
+    assert running.apply().plan.kind == "heal"
+    pids = {each.pid for each in running.observe().replicas}
+    victim = min(pids)
+    os.kill(victim, signal.SIGKILL)
+    wait_for(lambda: alive(running) == ["1.0.0"])
+    healed = running.apply()
+    assert (healed.plan.kind, healed.outcome) == ("heal", Outcome.PASSED)
+    after = {each.pid for each in running.observe().replicas}
+    assert victim not in after
+    assert len(after) == 2
+    assert len(running.observe().backends) == 2
+    assert len(running.records.list()) == 1
+
+
+def test_what_was_there_before_a_reboot_comes_back(running):
+    for replica in running.observe().replicas:
+        os.kill(replica.pid, signal.SIGKILL)
+    wait_for(lambda: alive(running) == [])
+    assert running.apply().plan.kind == "heal"
+    assert versions(running) == {"1.0.0": 1}
+
+
+def test_fewer_replicas(running):
+    running.desire(running.first, runtime={"replicas": 3})
+    running.apply()
+    assert len(running.observe().backends) == 3
+    running.desire(running.first, runtime={"replicas": 1})
+    running.apply()
+    assert len(running.observe().backends) == 1
+    assert alive(running) == ["1.0.0"]
+
+
+def test_probing_again_is_recorded_as_a_run(running):
+    done = running.apply(again=True)
+    assert (done.plan.kind, done.outcome) == ("probe", Outcome.PASSED)
+    assert endings(running) == [("1.0.0", "deploy", "SUCCEEDED")] * 2
+    assert [step.name for step in running.records.list()[-1].steps] == ["fetch", "probe smoke"]
+
+
+def test_probing_again_changes_nothing_where_it_fails(running):
+    pid = running.observe().replicas[0].pid
+    failed = Verdict(name="smoke:stand-in", outcome=Outcome.FAILED, reason="wrong")
+    running.tools_given = {"probe": lambda kind, url, bundle: [failed]}
+    assert running.apply(again=True).outcome is Outcome.FAILED
+    assert endings(running)[-1] == ("1.0.0", "deploy", "FAILED")
+    assert [each.pid for each in running.observe().replicas] == [pid]
+    assert versions(running) == {"1.0.0": 1}
+
+
+CANARY = {"kind": "canary", "steps": [{"percent": 10, "seconds": 1}, {"percent": 50, "seconds": 2}]}
+
+
+def test_a_canary_goes_step_by_step(running):
+    seen = []
+
+    def watch(stretch):
+        seen.append((stretch.percent, stretch.seconds, versions(running)))
+        assert [each.release.version for each in (*stretch.challenger, *stretch.champion)] == ["1.1.0", "1.0.0"]
+        return [Verdict(name="canary:errors", outcome=Outcome.PASSED, reason="no worse")]
+
+    running.desire(running.release("1.1.0"), strategy=CANARY)
+    running.tools_given = {"watch": watch}
+    done = running.apply()
+    assert seen == [(10, 1.0, {"1.0.0": 9, "1.1.0": 1}), (50, 2.0, {"1.0.0": 1, "1.1.0": 1})]
+    assert [step.name for step in done.record.steps][4:] == ["canary 10 %", "canary 50 %", "route"]
+    assert versions(running) == {"1.1.0": 1}
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.INCONCLUSIVE])
+def test_a_canary_that_does_not_pass_is_aborted_and_not_tried_again(running, outcome):
+    def watch(stretch):
+        return (
+            [Verdict(name="canary:errors", outcome=outcome, reason="5 % of 300 requests")]
+            if seen
+            else seen.append(1) or [Verdict(name="canary:errors", outcome=Outcome.PASSED, reason="no worse")]
+        )
+
+    seen = []
+    bad = running.release("1.1.0")
+    running.desire(bad, strategy=CANARY)
+    running.tools_given = {"watch": watch}
+    done = running.apply()
+    assert (done.outcome, done.record.ending) == (outcome, Ending.ABORTED)
+    assert done.record.reason == "canary:errors: 5 % of 300 requests"
+    assert versions(running) == {"1.0.0": 1}
+    assert alive(running) == ["1.0.0"]
+    refused = running.apply()
+    assert (refused.plan.kind, refused.outcome) == ("refused", Outcome.FAILED)
+    assert "5 % of 300 requests" in refused.reason
+    assert len(running.records.list()) == 2
+    running.tools_given = {"watch": lambda stretch: [Verdict(name="c", outcome=Outcome.PASSED, reason="fine")]}
+    assert running.apply(again=True).outcome is Outcome.PASSED
+    assert versions(running) == {"1.1.0": 1}
+
+
+def test_a_canary_without_anybody_to_watch_it_is_refused_before_anything_starts(running):
+    running.desire(running.release("1.1.0"), strategy=CANARY)
+    with pytest.raises(UsageError, match="nobody here watches"):
+        running.apply()
+    assert alive(running) == ["1.0.0"]
+    assert running.observe().under_way is None
+
+
+def test_two_at_once_and_the_holder_is_named(running):
+    named = r"being changed by Grace \(process \d+, since 2026-01-01"
+    held = running.deployer.hold("Grace", "2026-01-01T00:00:00+00:00", wait=0)
+    with held, pytest.raises(DeploymentError, match=named):
+        running.apply()
+    assert running.apply().plan.kind == "none"
+
+
+def test_a_second_run_waits_and_then_finds_nothing_to_do(running):
+    running.desire(running.release("1.1.0"))
+    runs = [running.apply_elsewhere() for _ in range(2)]
+    told = sorted((run.wait(60), run.stdout.read().decode()) for run in runs)
+    for run in runs:
+        run.stdout.close()
+    # One applied; the other came while it did, or afterwards.
+    assert told[0][0] == 0
+    assert told[1][0] in (0, 1)
+    assert endings(running).count(("1.1.0", "deploy", "SUCCEEDED")) == 1
+    assert running.apply(wait=10).plan.kind == "none"
+
+
+def test_a_record_that_cannot_be_kept_is_kept_by_the_next_run(running):
+    class Refusing:
+        def list(self, environment=None):
+            return running.records.list(environment)
+
+        def add(self, record):
+            raise PipelineError("no", fix="mend it.")
+
+    running.desire(running.release("1.1.0"))
+    running.tools_given = {"records": Refusing()}
+    with pytest.raises(PipelineError):
+        running.apply()
+    assert versions(running) == {"1.1.0": 1}
+    pids = [each.pid for each in running.observe().replicas]
+    running.tools_given = {}
+    done = running.apply()
+    assert done.outcome is Outcome.PASSED
+    assert endings(running) == [("1.0.0", "deploy", "SUCCEEDED"), ("1.1.0", "deploy", "SUCCEEDED")]
+    assert [each.pid for each in running.observe().replicas] == pids
+    assert "probe smoke" in [step.name for step in done.record.steps]
+    assert running.apply().plan.kind == "none"
+
+
+def under_way(site, record, former=None, **values):
+    return UnderWay(
+        schema_version=1,
+        id="0123456789abcdef",
+        project="conformance",
+        kind="deploy",
+        release={"version": record.version, "digest": record.bundle_digest},
+        former=former and {"version": former.version, "digest": former.bundle_digest},
+        desired_by="a" * 40,
+        actor="Grace",
+        began=datetime(2026, 1, 1, tzinfo=UTC),
+        **values,
+    )
+
+
+def test_an_abort_that_was_killed_is_finished_and_the_release_gets_no_more_requests(running):
+    bad = running.release("1.1.0")
+    running.desire(bad)
+    running.apply()
+    ports = {each.release.version: each.port for each in running.observe().replicas}
+    # As a canary leaves it: a tenth of the requests, found worse, and then a kill.
+    running.deployer.route(running.listen, [Backend(ports["1.0.0"], 9), Backend(ports["1.1.0"], 1)])
+    running.deployer.note(under_way(running, bad, running.first, ending="ABORTED", reason="it is slow"))
+    commit = running.git("rev-parse", "HEAD")
+    note = running.observe().under_way
+    running.deployer.note(note.model_copy(update={"desired_by": commit, "began": datetime.now(UTC)}))
+    done = running.apply()
+    assert (done.plan.kind, done.outcome) == ("refused", Outcome.FAILED)
+    assert versions(running) == {"1.0.0": 1}
+    assert alive(running) == ["1.0.0"]
+    assert endings(running)[-1] == ("1.1.0", "deploy", "ABORTED")
+
+
+def test_an_interrupted_deployment_is_recorded_where_another_release_is_desired_since(running):
+    given_up = running.release("1.1.0")
+    running.deployer.note(under_way(running, given_up, running.first))
+    running.desire(running.release("1.2.0"))
+    assert running.apply().outcome is Outcome.PASSED
+    assert versions(running) == {"1.2.0": 1}
+    assert sorted(endings(running)) == [
+        ("1.0.0", "deploy", "SUCCEEDED"),
+        ("1.1.0", "deploy", "FAILED"),
+        ("1.2.0", "deploy", "SUCCEEDED"),
+    ]
+
+
+def test_a_service_that_does_not_listen_to_signals_is_ended(running):
+    deaf = running.release("1.1.0", deaf=True)
+    running.desire(deaf, runtime={"stop_seconds": 0.2})
+    running.apply()
+    running.desire(running.first, strategy={"standby": False}, runtime={"stop_seconds": 0.2})
+    running.apply()
+    assert alive(running) == ["1.0.0"]
+    assert processes(running) == 1
+
+
+def processes(site):
+    """How many processes serve the site's bundles."""
+    found = 0
+    for process in psutil.process_iter():
+        try:
+            found += str(site.root) in process.environ().get("GITRAIN_REPLICA", "")
+        except psutil.Error:
+            continue
+    return found
+
+
+def wait_for(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def settled(site, first, second):
+    """Whether requests go to one release, whole."""
+    shares = site.observe().shares
+    return len(shares) == 1 and next(iter(shares)).version in (first, second)
+
+
+KILLS = int(os.environ.get("GITRAIN_KILLS", "20"))
+
+
+@pytest.mark.slow
+def test_runs_that_are_killed_anywhere_are_healed_by_the_next(site):
+    """Killed before an effect that is drawn, then applied again; the releases take turns, so each run has all to do."""
+    draw = random.Random(17)
+    records = [site.release(f"1.{number}.0") for number in range(3)]
+    site.desire(records[0])
+    assert site.apply().outcome is Outcome.PASSED
+    killed = 0
+    for attempt in range(KILLS):
+        former, wanted = site.observe().running.version, records[(attempt + 1) % 3]
+        site.desire(wanted, strategy={"standby": draw.random() < 0.5})
+        child = site.apply_elsewhere(kill_at=draw.randrange(60))
+        said = child.communicate(timeout=60)[0].decode()
+        killed += child.returncode == -signal.SIGKILL
+        assert child.returncode in (0, -signal.SIGKILL), said
+        # Users are served all the time, by the one or by the other.
+        assert settled(site, former, wanted.version), attempt
+        (share,) = site.observe().backends
+        assert ask(share.port, "/release")["version"] in (former, wanted.version)
+        assert site.apply().outcome is Outcome.PASSED, attempt
+        assert versions(site) == {wanted.version: 1}
+        assert site.apply().plan.kind == "none"
+        # Nobody is forgotten: as many processes as replicas are known.
+        assert processes(site) == len(site.observe().replicas) <= 2
+        last = site.records.list()[-1]
+        assert (last.release.version, last.ending) == (wanted.version, Ending.SUCCEEDED)
+    assert killed > KILLS // 3
+    # One record a deployment, however often it was begun.
+    assert len(site.records.list()) == 1 + KILLS
+
+
+@pytest.mark.slow
+def test_runs_that_are_killed_at_any_time_are_healed_by_the_next(site):
+    draw = random.Random(23)
+    records = [site.release(f"1.{number}.0") for number in range(2)]
+    site.desire(records[0])
+    site.apply()
+    for attempt in range(max(4, KILLS // 4)):
+        former, wanted = site.observe().running.version, records[(attempt + 1) % 2]
+        site.desire(wanted, strategy={"standby": False})
+        child = site.apply_elsewhere()
+        try:
+            child.wait(draw.uniform(0.3, 1.5))
+        except Exception:
+            child.kill()
+        child.communicate()
+        assert settled(site, former, wanted.version)
+        assert site.apply(wait=5).outcome is Outcome.PASSED
+        assert versions(site) == {wanted.version: 1}
+        assert processes(site) == 1
