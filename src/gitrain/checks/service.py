@@ -53,6 +53,8 @@ _CATCHES = {
 CHECKS = tuple(CheckDefinition(name=name, group="service", catches=catches) for name, catches in _CATCHES.items())
 
 _SHOWN = 3
+# Figures that mean something beside their own verdict only.
+_OF_ONE = ("status_", "limit", "share", "lag_ms")
 _MIB = 2**20
 
 
@@ -214,8 +216,9 @@ def summed_up(name: str, verdicts: Sequence[Verdict]) -> Verdict:
     rest = f"; and {len(ordered) - _SHOWN} more" if len(ordered) > _SHOWN else ""
     figures: dict[str, Figure] = {}
     for verdict in verdicts:
-        # What several count, the first has counted.
-        figures = {key: value for key, value in verdict.figures.items() if not key.startswith("status_")} | figures
+        # What several count, the first has counted; limits without the name of what they bound say nothing.
+        told = {key: value for key, value in verdict.figures.items() if not key.startswith(_OF_ONE)}
+        figures = told | figures
     return Verdict(
         name=name,
         outcome=outcome,

@@ -71,7 +71,8 @@ def _share(name: str, count: int, figures: LoadFigures, limit: float, words: str
     if share > limit:
         reason = f"{count:,} of {figures.requests:,} requests ({words}), more than {limit:.4g} of them"
         return _verdict(name, Outcome.FAILED, reason, told)
-    return _verdict(name, Outcome.PASSED, f"{count:,} of {figures.requests:,} requests", told)
+    ended = "were refused" if name == "refused" else "ended in an error"
+    return _verdict(name, Outcome.PASSED, f"{count:,} of {figures.requests:,} requests {ended}", told)
 
 
 def _statuses(figures: LoadFigures) -> str:
