@@ -34,9 +34,9 @@ from gitrain.integrations.onnx.notes import CATEGORIES, NULL, NUMBERS, SCORE
 from gitrain.operations.materialize_features import materialize_features
 from gitrain.operations.predict_batch import PART_ROWS, predict_batch
 from gitrain.pipeline.layout import SERVED
-from gitrain.wiring import open_repository, open_stage
 from gitrain.wiring.models import open_served_model
 from gitrain.wiring.online import open_lookup, open_online_store
+from gitrain.wiring.repository import open_repository, open_stage
 from gitrain.wiring.serving import open_batch
 
 ROOT = Path(__file__).parent.parent

@@ -49,8 +49,8 @@ from gitrain.operations.materialize_features import materialize_features
 from gitrain.operations.push_rows import push_rows
 from gitrain.operations.stage import Stage
 from gitrain.training.estimators import FeatureColumns
-from gitrain.wiring import open_stage
 from gitrain.wiring.online import open_lookup, open_online_store
+from gitrain.wiring.repository import open_stage
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results" / "online_features.json"

@@ -45,8 +45,8 @@ from gitrain.serving.model import ServedModel
 from gitrain.serving.split_points import split_points
 from gitrain.training.manifest import ModelManifest
 from gitrain.training.matrix import feature_matrix
-from gitrain.wiring import open_model_format, open_stage
 from gitrain.wiring.models import open_served_model
+from gitrain.wiring.repository import open_model_format, open_stage
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results" / "served_model.json"

@@ -15,7 +15,7 @@ from gitrain.checks.behaviour import BEHAVIOUR
 from gitrain.checks.training import CHECKS
 from gitrain.operations.check_behaviour import BehaviourChecks
 from gitrain.operations.check_training import TrainingChecks
-from gitrain.wiring import open_model_format, open_stage
+from gitrain.wiring.repository import open_model_format, open_stage
 
 _RESULTS = Path(__file__).parent / "results" / "training_checks.json"
 _LIMIT = 180.0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gitrain.cli.console import print_json, print_text, progress_to_stderr
 from gitrain.operations.check_groups import GROUPS, CheckGroup, CheckTools, choose_checks, run_checks
 from gitrain.reports.checks_markdown import render_catalogue, render_checks
-from gitrain.wiring import open_check_tools, write_report
+from gitrain.wiring.repository import open_check_tools, write_report
 
 if TYPE_CHECKING:
     from gitrain.wiring.service_checks import ServiceChoice

@@ -11,7 +11,7 @@ from gitrain.operations.ingest import ingest as ingest_batches
 from gitrain.operations.validate_batch import validate_batch
 from gitrain.operations.validate_data import validate_data
 from gitrain.reports.validation_markdown import render_validation
-from gitrain.wiring import open_params_file, open_repository, open_stage, read_batch_file
+from gitrain.wiring.repository import open_params_file, open_repository, open_stage, read_batch_file
 
 __all__ = ["advance", "ingest", "validate"]
 

@@ -94,7 +94,7 @@ def check(arguments: argparse.Namespace) -> int:
     markdown = render_verdicts("Environments", verdicts)
     if arguments.out is not None:
         # It brings data contracts with it, which nothing else here needs.
-        from gitrain.wiring import write_report
+        from gitrain.wiring.repository import write_report
 
         write_report(Path(arguments.out), markdown)
     if arguments.json:

@@ -13,8 +13,8 @@ from gitrain.operations.verify_features import verify_features
 from gitrain.reports.online_markdown import render_materialization, render_push
 from gitrain.reports.verdicts_markdown import render_verdicts
 from gitrain.verdicts import worst
-from gitrain.wiring import open_repository, open_stage
 from gitrain.wiring.online import open_online_store, read_pushed_file
+from gitrain.wiring.repository import open_repository, open_stage
 
 __all__ = ["build", "materialize", "push", "verify"]
 

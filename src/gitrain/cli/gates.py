@@ -7,7 +7,7 @@ from pathlib import Path
 from gitrain.cli.console import print_json, print_text, progress_to_stderr
 from gitrain.operations.check_gates import check_gates
 from gitrain.reports.gates_markdown import render_gates
-from gitrain.wiring import open_artifact_cache, open_git, open_model_format, open_stage, write_report
+from gitrain.wiring.repository import open_artifact_cache, open_git, open_model_format, open_stage, write_report
 
 __all__ = ["check"]
 

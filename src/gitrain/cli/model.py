@@ -9,8 +9,8 @@ from gitrain.operations.evaluate import evaluate as evaluate_model
 from gitrain.operations.export_model import export_model
 from gitrain.operations.train import train as train_model
 from gitrain.reports.evaluation_markdown import render_evaluation
-from gitrain.wiring import open_model_format, open_stage
 from gitrain.wiring.models import open_converter
+from gitrain.wiring.repository import open_model_format, open_stage
 
 __all__ = ["evaluate", "export", "train"]
 

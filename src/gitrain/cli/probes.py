@@ -17,7 +17,6 @@ from gitrain.probes.client import service_url
 from gitrain.probes.report import ProbeKind, ProbeReport
 from gitrain.reports.probes_markdown import render_probe
 from gitrain.verdicts import Verdict
-from gitrain.wiring import write_report
 from gitrain.wiring.probes import (
     open_client,
     open_environment,
@@ -27,6 +26,7 @@ from gitrain.wiring.probes import (
     open_load_generator,
     open_payloads,
 )
+from gitrain.wiring.repository import write_report
 
 __all__ = ["contract", "load", "load_of", "smoke"]
 

@@ -15,7 +15,7 @@ from gitrain.pipeline.layout import EVALUATION, VALIDATION_REPORT
 from gitrain.pipeline.rehearsal import Rehearsal
 from gitrain.reports.rehearsal_markdown import render_rehearsal
 from gitrain.verdicts import Outcome
-from gitrain.wiring import empty_folder, open_repository, open_shell, open_workspace, write_report
+from gitrain.wiring.repository import empty_folder, open_repository, open_shell, open_workspace, write_report
 
 __all__ = ["rehearse"]
 

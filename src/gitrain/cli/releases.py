@@ -15,7 +15,6 @@ from gitrain.reports.releases_markdown import render_release, render_releases, r
 from gitrain.reports.verdicts_markdown import render_verdicts
 from gitrain.settings import load_settings
 from gitrain.tracking.runs import RunRecord
-from gitrain.wiring import Surroundings, open_git, open_repository, open_run_store
 from gitrain.wiring.releases import (
     open_release,
     open_release_keys,
@@ -24,6 +23,7 @@ from gitrain.wiring.releases import (
     open_signer,
     scratch,
 )
+from gitrain.wiring.repository import Surroundings, open_git, open_repository, open_run_store
 
 __all__ = ["list_releases", "publish", "show", "unpack", "verify"]
 

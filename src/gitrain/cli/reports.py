@@ -20,7 +20,14 @@ from gitrain.reports.pull_request_markdown import render_pull_request
 from gitrain.reports.verdicts_markdown import render_verdicts
 from gitrain.settings import load_settings
 from gitrain.verdicts import Outcome, Verdict, worst
-from gitrain.wiring import open_artifact_cache, open_git, open_model_format, open_stage, open_workspace, write_report
+from gitrain.wiring.repository import (
+    open_artifact_cache,
+    open_git,
+    open_model_format,
+    open_stage,
+    open_workspace,
+    write_report,
+)
 
 __all__ = ["check", "pull_request"]
 

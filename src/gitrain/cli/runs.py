@@ -9,7 +9,7 @@ from gitrain.operations.list_runs import list_runs as list_recorded
 from gitrain.operations.record_run import record_run
 from gitrain.operations.show_run import show_run
 from gitrain.reports.runs_markdown import render_run, render_runs
-from gitrain.wiring import open_git, open_repository, open_run_store
+from gitrain.wiring.repository import open_git, open_repository, open_run_store
 
 __all__ = ["list_runs", "record", "show"]
 

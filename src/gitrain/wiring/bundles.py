@@ -20,8 +20,8 @@ from gitrain.pipeline.stages import PipelineTree
 from gitrain.release.images import ImageBuilder
 from gitrain.release.materials import Materials
 from gitrain.settings import load_settings
-from gitrain.wiring import open_artifact_cache, open_git, open_model_format, open_stage, open_workspace
 from gitrain.wiring.releases import open_local_releases, open_release_store, open_release_stores
+from gitrain.wiring.repository import open_artifact_cache, open_git, open_model_format, open_stage, open_workspace
 
 __all__ = ["open_image_builder", "open_pack_tools", "open_release_tools"]
 

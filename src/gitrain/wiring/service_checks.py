@@ -28,7 +28,6 @@ from gitrain.release.identity import ReleaseIdentity
 from gitrain.release.requirements import parse_requirements
 from gitrain.serving.manifest import KnownAnswers, ServingManifest
 from gitrain.verdicts import Verdict
-from gitrain.wiring import open_model_format
 from gitrain.wiring.online import open_online_store
 from gitrain.wiring.probes import (
     open_client,
@@ -38,6 +37,7 @@ from gitrain.wiring.probes import (
     open_load_generator,
 )
 from gitrain.wiring.releases import fetch
+from gitrain.wiring.repository import open_model_format
 
 __all__ = ["ServiceChoice", "declares_service", "open_service_tools"]
 

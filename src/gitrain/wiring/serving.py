@@ -26,10 +26,10 @@ from gitrain.release.requirements import parse_requirements
 from gitrain.serving.predictor import Predictor
 from gitrain.serving.row_source import RowSource
 from gitrain.settings import load_settings
-from gitrain.wiring import Surroundings, open_repository, open_workspace
 from gitrain.wiring.models import open_served_model, open_serving_manifest
 from gitrain.wiring.online import open_lookup, open_online_store
 from gitrain.wiring.releases import fetch
+from gitrain.wiring.repository import Surroundings, open_repository, open_workspace
 from gitrain.wiring.service import UNRELEASED
 
 __all__ = ["BatchFiles", "open_batch", "predict_with_release"]

@@ -24,8 +24,8 @@ from gitrain.online.columns import columns_of
 from gitrain.online.store import Change, StoredText
 from gitrain.operations.build_features import partitions_of
 from gitrain.training.estimators import FeatureColumns
-from gitrain.wiring import open_stage
 from gitrain.wiring.online import open_lookup, open_online_store, store_version
+from gitrain.wiring.repository import open_stage
 
 SETTINGS = '[tool.gitrain]\nproject = "parcels:PROJECT"\n'
 

@@ -14,8 +14,8 @@ from gitrain.cli.main import main
 from gitrain.documents import parse_json
 from gitrain.errors import ReleaseError, SettingsError
 from gitrain.operations.build_release import build_release
-from gitrain.wiring import open_stage
 from gitrain.wiring.bundles import open_pack_tools, open_release_tools
+from gitrain.wiring.repository import open_stage
 from gitrain.wiring.service_checks import ServiceChoice, declares_service, open_service_tools
 
 # As fast as the machine is; only what is broken fails.
