@@ -217,8 +217,9 @@ def summed_up(name: str, verdicts: Sequence[Verdict]) -> Verdict:
     figures: dict[str, Figure] = {}
     for verdict in verdicts:
         # What several count, the first has counted; limits without the name of what they bound say nothing.
-        told = {key: value for key, value in verdict.figures.items() if not key.startswith(_OF_ONE)}
-        figures = told | figures
+        for key, value in verdict.figures.items():
+            if not key.startswith(_OF_ONE):
+                figures.setdefault(key, value)
     return Verdict(
         name=name,
         outcome=outcome,
