@@ -280,10 +280,10 @@ def _chosen(
 
 
 def _standby(desired: Desired, observed: Observed, release: RunningRelease) -> Collection[Replica]:
-    """What is kept warm beside a release: the living replicas of the one that was started last of all others."""
+    """What is kept warm beside a release: the ready replicas of the one that was started last of all others."""
     if not desired.file.strategy.standby:
         return ()
-    others = [each for each in observed.replicas if each.release != release and each.alive]
+    others = [each for each in observed.replicas if each.release != release and each.usable]
     if not others:
         return ()
     newest = max(others, key=lambda each: each.began).release

@@ -23,7 +23,7 @@ BRANCH = "deployments"
 
 _TRIES = 10
 # What Git says to whoever was not the first.
-_OVERTAKEN = ("rejected", "cannot lock ref", "failed to update ref", "fetch first")
+_OVERTAKEN = ("[rejected]", "cannot lock ref", "failed to update ref", "incorrect old value")
 _NOBODY = {"GIT_AUTHOR_NAME": "gitrain", "GIT_AUTHOR_EMAIL": "gitrain@localhost"}
 _COMMITTER = {"GIT_COMMITTER_NAME": "gitrain", "GIT_COMMITTER_EMAIL": "gitrain@localhost"}
 

@@ -1,0 +1,350 @@
+"""Plans as data: what follows from what is desired and what was seen, for any state that a killed run can leave."""
+
+import itertools
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gitrain.deployment.plan import plan_deployment, plan_stop, plan_undo
+from gitrain.deployment.record import DeploymentRecord, Ending, RunningRelease
+from gitrain.deployment.replicas import Desired, Observed, Replica, UnderWay
+from gitrain.deployment.routing import Backend
+from gitrain.deployment.steps import (
+    AwaitStep,
+    CanaryStretch,
+    FetchStep,
+    ProbeStep,
+    RecordStep,
+    RouteStep,
+    StartStep,
+    StopStep,
+)
+from gitrain.environments.document import Environment
+from gitrain.verdicts import Outcome
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+OLD, NEW, OTHER = (RunningRelease(version=f"1.{number}.0", digest=f"sha256:{str(number) * 64}") for number in range(3))
+LISTEN = "127.0.0.1:8080"
+
+
+def desired(release=NEW, **keys):
+    content = {"schema_version": 1, "release": "1.0.0", "digest": f"sha256:{'0' * 64}", **keys}
+    return Desired(name="test", file=Environment.model_validate(content), commit="c" * 40, release=release)
+
+
+def replica(number, release, *, alive=True, ready=True):
+    return Replica(
+        id=f"{number:012x}",
+        release=release,
+        port=10_000 + number,
+        pid=number,
+        began=NOW + timedelta(seconds=number),
+        alive=alive,
+        ready=ready and alive,
+    )
+
+
+def observed(*replicas, routed=(), proxied=True, under_way=None, listen=LISTEN):
+    return Observed(
+        replicas=replicas,
+        backends=tuple(Backend(replicas[index].port, weight) for index, weight in routed),
+        proxied=proxied and bool(routed),
+        listen=listen if routed else None,
+        under_way=under_way,
+    )
+
+
+def under_way(release, former=None, **values):
+    given_values = {"kind": "deploy", **values}
+    return UnderWay(
+        schema_version=1,
+        id="0" * 16,
+        project="parcels",
+        release=release,
+        former=former,
+        desired_by="c" * 40,
+        actor="Ada",
+        began=NOW,
+        **given_values,
+    )
+
+
+def record(release, ending=Ending.SUCCEEDED, *, commit="c" * 40, minutes=0):
+    return DeploymentRecord(
+        schema_version=1,
+        id="1" * 16,
+        project="parcels",
+        environment="test",
+        release=release,
+        desired_by=commit,
+        actor="Ada",
+        reason="it was slow.",
+        began=NOW + timedelta(minutes=minutes),
+        ended=NOW + timedelta(minutes=minutes + 1),
+        ending=ending,
+    )
+
+
+def names(plan):
+    return [step.name for step in plan.steps]
+
+
+RUNNING = observed(replica(1, OLD), routed=[(0, 1)])
+
+
+def test_the_texts_of_a_plan():
+    canary = {"kind": "canary", "steps": [{"percent": 5, "seconds": 120}, {"percent": 100, "seconds": 1}]}
+    plan = plan_deployment(
+        desired(runtime={"replicas": 2}, strategy=canary),
+        observed(replica(1, OLD), replica(2, OTHER), routed=[(0, 1)]),
+    )
+    assert plan.reason == "release 1.1.0 is to run, 1.0.0 runs"
+    assert [step.text for step in plan.steps] == [
+        "stop 1 replica of 1.2.0",
+        f"fetch release 1.1.0 ({'1' * 12}) and verify it",
+        "start 2 replicas of 1.1.0",
+        "wait until 1.1.0 is ready, for 30 s at most",
+        "probe smoke of 1.1.0",
+        "probe contract of 1.1.0",
+        "probe load of 1.1.0",
+        "send 5 % to 1.1.0 and the rest to 1.0.0 for 120 s, and judge",
+        "send all requests at 127.0.0.1:8080 to 1.1.0",
+        "record that it SUCCEEDED",
+    ]
+
+
+def test_a_first_deployment_has_no_canary():
+    canary = {"kind": "canary", "steps": [{"percent": 5, "seconds": 120}]}
+    plan = plan_deployment(desired(strategy=canary), observed())
+    assert not any(isinstance(step, CanaryStretch) for step in plan.steps)
+    assert plan.former is None
+
+
+def test_going_back_takes_a_look_and_no_canary():
+    canary = {"kind": "canary", "steps": [{"percent": 5, "seconds": 120}]}
+    seen = observed(replica(1, OLD), replica(2, NEW), routed=[(0, 1)])
+    plan = plan_deployment(desired(strategy=canary), seen, [record(NEW)])
+    assert (plan.kind, names(plan)) == ("rollback", ["fetch", "probe smoke", "route", "record"])
+    # What has never succeeded here is not gone back to.
+    assert plan_deployment(desired(strategy=canary), seen, [record(NEW, Ending.FAILED)]).kind == "deploy"
+
+
+def test_nothing_is_to_be_done():
+    plan = plan_deployment(desired(OLD), RUNNING)
+    assert (plan.kind, plan.steps, plan.outcome) == ("none", (), Outcome.PASSED)
+
+
+@pytest.mark.parametrize(
+    ("seen", "steps", "reason"),
+    [
+        (observed(replica(1, OLD, alive=False), routed=[(0, 1)]), "fetch start await probe smoke route stop", "0 of 1"),
+        (observed(replica(1, OLD, ready=False), routed=[(0, 1)]), "fetch start await probe smoke route stop", "0 of 1"),
+        (observed(replica(1, OLD), routed=[(0, 1)], proxied=False), "route", "proxy does not run"),
+        (observed(replica(1, OLD), routed=[(0, 1)], listen="127.0.0.1:1"), "route", "are to reach it at"),
+        (observed(replica(1, OLD), replica(2, OLD), routed=[(0, 1), (1, 1)]), "route stop", "requests go elsewhere"),
+        (observed(replica(1, OLD), replica(2, OLD), routed=[(0, 1)]), "stop", "1 replica is of no use"),
+        (observed(replica(1, OLD), replica(2, NEW, alive=False), routed=[(0, 1)]), "stop", "1 replica is of no use"),
+        (observed(replica(1, OLD), replica(2, NEW), routed=[(0, 9), (1, 1)]), "route", "requests go elsewhere"),
+    ],
+)
+def test_healing(seen, steps, reason):
+    plan = plan_deployment(desired(OLD), seen)
+    assert plan.kind == "heal"
+    assert " ".join(names(plan)) == steps
+    assert reason in plan.reason
+    assert not plan.recorded
+
+
+def test_one_release_stays_warm_and_no_more():
+    seen = observed(replica(1, OTHER), replica(2, NEW), replica(3, OLD), routed=[(2, 1)])
+    (stop,) = plan_deployment(desired(OLD), seen).steps
+    assert [each.release for each in stop.replicas] == [OTHER]
+    (stop,) = plan_deployment(desired(OLD, strategy={"standby": False}), seen).steps
+    assert [each.release for each in stop.replicas] == [OTHER, NEW]
+
+
+def test_what_was_aborted_waits_for_another_commit_or_an_order():
+    aborted = [record(OLD), record(NEW, Ending.ABORTED, minutes=5)]
+    refused = plan_deployment(desired(), RUNNING, aborted)
+    assert (refused.kind, refused.steps, refused.outcome) == ("refused", (), Outcome.FAILED)
+    assert "it was slow." in refused.reason
+    assert plan_deployment(desired(), RUNNING, aborted, again=True).kind == "deploy"
+    moved = [record(NEW, Ending.ABORTED, commit="d" * 40)]
+    assert plan_deployment(desired(), RUNNING, moved).kind == "deploy"
+    mended = [*aborted, record(NEW, Ending.FAILED, minutes=9)]
+    assert plan_deployment(desired(), RUNNING, mended).kind == "deploy"
+
+
+def test_suspended():
+    assert plan_deployment(desired(suspend=True), RUNNING).outcome is Outcome.INCONCLUSIVE
+    assert plan_deployment(desired(OLD, suspend=True), RUNNING).outcome is Outcome.PASSED
+    dead = observed(replica(1, OLD, alive=False), routed=[(0, 1)])
+    assert plan_deployment(desired(OLD, suspend=True), dead).steps == ()
+
+
+def test_taking_back():
+    note = under_way(NEW, OLD, ending=Ending.ABORTED, reason="it is slow")
+    seen = observed(replica(1, OLD), replica(2, NEW), routed=[(0, 9), (1, 1)], under_way=note)
+    plan = plan_undo(desired(), seen)
+    assert [step.text for step in plan.steps] == [
+        "send all requests at 127.0.0.1:8080 to 1.0.0",
+        "stop 1 replica of 1.1.0",
+        "record that it ABORTED",
+    ]
+    assert plan == plan_deployment(desired(), seen)
+
+
+def test_what_failed_keeps_on_where_nothing_else_could_answer():
+    note = under_way(NEW, OLD, ending=Ending.ABORTED, reason="it is slow")
+    seen = observed(replica(1, OLD, alive=False), replica(2, NEW), routed=[(0, 9), (1, 1)], under_way=note)
+    assert names(plan_undo(desired(), seen)) == ["record"]
+
+
+def test_only_what_ends_badly_is_taken_back():
+    with pytest.raises(ValueError, match="no deployment"):
+        plan_undo(desired(), RUNNING)
+
+
+def test_a_run_that_was_killed_before_it_was_recorded_is_finished():
+    seen = observed(replica(1, OLD), replica(2, NEW), routed=[(1, 1)], under_way=under_way(NEW, OLD))
+    plan = plan_deployment(desired(), seen)
+    assert (plan.kind, names(plan), plan.former) == ("deploy", ["route", "record"], OLD)
+    plan = plan_deployment(desired(strategy={"standby": False}), seen)
+    assert names(plan) == ["route", "stop", "record"]
+
+
+def test_ending_everything():
+    plan = plan_stop(desired(), observed(replica(1, OLD), replica(2, NEW, alive=False), routed=[(0, 1)]))
+    assert [step.text for step in plan.steps] == ["stop 1 replica of 1.0.0; 1 replica of 1.1.0, gone already"]
+    assert plan_stop(desired(), observed()).steps == ()
+
+
+replicas = st.lists(st.tuples(st.sampled_from([OLD, NEW, OTHER]), st.booleans(), st.booleans()), max_size=6)
+states = st.builds(
+    lambda found, weights, proxied, note: observed(
+        *(replica(number, release, alive=alive, ready=ready) for number, (release, alive, ready) in enumerate(found)),
+        routed=[(index, weight) for index, weight in zip(range(len(found)), weights, strict=False) if weight],
+        proxied=proxied,
+        under_way=note,
+    ),
+    replicas,
+    st.lists(st.integers(0, 3), min_size=6, max_size=6),
+    st.booleans(),
+    st.sampled_from(
+        [
+            None,
+            under_way(NEW, OLD),
+            under_way(NEW),
+            under_way(OTHER, OLD),
+            under_way(OLD, kind="probe"),
+            under_way(NEW, OLD, ending=Ending.FAILED, reason="x"),
+            under_way(NEW, kind="probe", ending=Ending.FAILED, reason="x"),
+        ]
+    ),
+)
+wishes = st.builds(
+    lambda release, number, standby, canary: desired(
+        release,
+        runtime={"replicas": number},
+        probes={"required": ["smoke"]},
+        strategy={"standby": standby, "kind": "canary", "steps": [{"percent": 5, "seconds": 1}]}
+        if canary
+        else {"standby": standby},
+    ),
+    st.sampled_from([OLD, NEW]),
+    st.integers(1, 3),
+    st.booleans(),
+    st.booleans(),
+)
+
+
+def carried_out(plan, seen, *, steps=None):
+    """What is seen after (the first `steps` of) a plan that goes well."""
+    found, backends, proxied, listen, note = (
+        list(seen.replicas), seen.backends, seen.proxied, seen.listen, seen.under_way
+    )  # fmt: skip
+    fresh = itertools.count(max((int(each.id, 16) for each in found), default=0) + 1)
+    if plan.recorded and note is None:
+        kind = plan.kind if plan.kind in ("rollback", "probe") else "deploy"
+        note = under_way(plan.release, plan.former if kind != "probe" else None, kind=kind)
+    started = []
+
+    def serving(release):
+        return [
+            each
+            for each in found
+            if each.release == release and each.usable and (each in started or each.id not in plan.retired)
+        ]
+
+    for step in plan.steps[:steps]:
+        match step:
+            case StartStep():
+                started = [replica(next(fresh), step.release) for _ in range(step.number)]
+                found += started
+            case FetchStep() | AwaitStep() | ProbeStep():
+                assert isinstance(step, FetchStep) or serving(step.release), "nobody to ask"
+            case CanaryStretch():
+                ports = {True: serving(step.release), False: serving(step.champion)}
+                assert all(ports.values())
+                backends = tuple(
+                    Backend(each.port, step.percent if new else 100 - step.percent)
+                    for new, chosen in ports.items()
+                    for each in chosen
+                )
+                proxied, listen = True, listen or LISTEN
+            case RouteStep():
+                assert serving(step.release), "requests are sent to nobody"
+                backends = tuple(Backend(each.port, 1) for each in serving(step.release))
+                proxied, listen = True, step.listen
+            case StopStep():
+                found = [each for each in found if each not in step.replicas]
+            case RecordStep():
+                note = None
+    return Observed(replicas=tuple(found), backends=backends, proxied=proxied, listen=listen, under_way=note)
+
+
+def settle(wish, seen):
+    for _ in range(4):
+        plan = plan_deployment(wish, seen)
+        if not plan.steps:
+            return plan, seen
+        seen = carried_out(plan, seen)
+    raise AssertionError(f"still to be done: {plan}")
+
+
+@given(wish=wishes, seen=states)
+def test_from_any_state_a_few_passes_end_in_what_is_desired(wish, seen):
+    plan, seen = settle(wish, seen)
+    assert plan.kind == "none"
+    assert list(seen.shares) == [wish.release]
+    routed = [each for each in seen.replicas if seen.routed(each)]
+    assert len(routed) == len(seen.backends) == wish.file.runtime.replicas
+    assert all(each.usable for each in seen.replicas)
+    assert len({each.release for each in seen.replicas}) <= (2 if wish.file.strategy.standby else 1)
+    assert seen.under_way is None
+
+
+@given(wish=wishes, seen=states, steps=st.integers(0, 12))
+def test_a_pass_that_ends_after_any_step_leaves_a_state_that_the_next_one_mends(wish, seen, steps):
+    _, seen = settle(wish, seen)
+    other = desired(OTHER, strategy={"kind": "canary", "steps": [{"percent": 5, "seconds": 1}]})
+    halfway = carried_out(plan_deployment(other, seen), seen, steps=steps)
+    # The former release is served until the new one has all of it.
+    usable = {each.port for each in halfway.replicas if each.usable}
+    assert {backend.port for backend in halfway.backends} <= usable
+    for chosen in (other, wish):
+        plan, end = settle(chosen, halfway)
+        assert (plan.kind, list(end.shares)) == ("none", [chosen.release])
+
+
+@given(seen=states)
+def test_no_plan_ends_a_replica_before_its_requests_go_elsewhere(seen):
+    plan = plan_deployment(desired(), seen)
+    routed_away = False
+    for step in plan.steps:
+        routed_away = routed_away or isinstance(step, RouteStep)
+        if isinstance(step, StopStep) and not routed_away and plan.kind in ("deploy", "rollback"):
+            former = seen.under_way.former if seen.under_way is not None else seen.running
+            assert not [each for each in step.replicas if each.usable and each.release == former]
