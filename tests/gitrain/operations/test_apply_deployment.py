@@ -296,20 +296,21 @@ def test_a_canary_goes_step_by_step(running):
 
 @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.INCONCLUSIVE])
 def test_a_canary_that_does_not_pass_is_aborted_and_not_tried_again(running, outcome):
-    def watch(stretch):
-        return (
-            [Verdict(name="canary:errors", outcome=outcome, reason="5 % of 300 requests")]
-            if seen
-            else seen.append(1) or [Verdict(name="canary:errors", outcome=Outcome.PASSED, reason="no worse")]
-        )
-
     seen = []
+
+    def watch(stretch):
+        seen.append(stretch.percent)
+        if len(seen) == 1:
+            return [Verdict(name="canary:errors", outcome=Outcome.PASSED, reason="no worse")]
+        return [Verdict(name="canary:errors", outcome=outcome, reason="5 % of 300 requests")]
+
     bad = running.release("1.1.0")
     running.desire(bad, strategy=CANARY)
     running.tools_given = {"watch": watch}
     done = running.apply()
     assert (done.outcome, done.record.ending) == (outcome, Ending.ABORTED)
     assert done.record.reason == "canary:errors: 5 % of 300 requests"
+    assert seen == [10, 50]
     assert versions(running) == {"1.0.0": 1}
     assert alive(running) == ["1.0.0"]
     refused = running.apply()
