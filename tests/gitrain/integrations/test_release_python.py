@@ -43,6 +43,12 @@ class Installed:
     def read(self, requirement):
         return Need(name=requirement)
 
+    def providers(self, module):
+        return []
+
+    def from_source(self, name, pyproject, *, without):
+        return self
+
 
 @pytest.fixture
 def bundle(tmp_path):
