@@ -219,7 +219,12 @@ class StoredLookup:
 def _stale(
     held: Sequence[_Held], decisions: Sequence[int], uncovered: Sequence[tuple[int, str]]
 ) -> tuple[tuple[str, ...], ...]:
-    found = [[each.name for each in held if each.behind(decision)] for decision in decisions]
+    # A history that is not behind the latest decision is behind none.
+    latest = max(decisions, default=0)
+    late = [each for each in held if each.behind(latest)]
+    if not late and not uncovered:
+        return ((),) * len(decisions)
+    found = [[each.name for each in late if each.behind(decision)] for decision in decisions]
     for row, name in uncovered:
         found[row].append(name)
     return tuple(tuple(sorted(set(names))) if names else () for names in found)
