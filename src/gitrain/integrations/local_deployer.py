@@ -295,10 +295,16 @@ class LocalDeployer:
     def _process(self, file: _ReplicaFile | None) -> LocalProcess | None:
         if file is None:
             return None
-        if file.pid is not None and file.started is not None:
-            return LocalProcess(pid=file.pid, started=file.started)
-        # Whoever started it was killed before it knew whom.
-        return next(iter(processes_with(REPLICA, str(self._folder / "replicas" / file.id))), None)
+        marked = str(self._folder / "replicas" / file.id)
+        if file.pid is None or file.started is None:
+            # Whoever started it was killed before it knew whom.
+            return next(iter(processes_with(REPLICA, marked)), None)
+        process = LocalProcess(pid=file.pid, started=file.started)
+        if process.alive:
+            return process
+        # A clock that was set moves the times of all starts; the variable stays.
+        found = (each for each in processes_with(REPLICA, marked) if each.pid == file.pid)
+        return next(found, process)
 
     def _files(self) -> list[_ReplicaFile]:
         names = sorted(path.parent.name for path in (self._folder / "replicas").glob(f"*/{_FILE}"))

@@ -137,6 +137,16 @@ def test_another_process_with_the_same_number_is_left_alone(site, deployer):
     assert processes(site) == 0
 
 
+def test_a_clock_that_was_set_makes_no_replica_dead(site, deployer):
+    replica = started(site, deployer)
+    path = file_of(deployer, replica)
+    edit(path, started=json.loads(path.read_text())["started"] + 3600)
+    seen = deployer.look(replica)
+    assert (seen.alive, seen.ready, seen.pid) == (True, True, replica.pid)
+    deployer.stop([replica], patience=5)
+    assert processes(site) == 0
+
+
 def test_workers_that_outlive_their_parent_are_ended(site, deployer, tmp_path):
     replica = started(site, deployer)
     folder = deployer.folder / "replicas" / replica.id
