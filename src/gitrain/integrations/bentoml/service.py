@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ __all__ = ["make_service"]
 # Of the worker; what is set outside goes before. One worker is one core's: threads of Polars or OpenMP would only wake
 # each other up.
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "POLARS_MAX_THREADS": "1"}
+# A request waits no longer than that for a thread beside the loop.
+_SWITCH_SECONDS = 0.0005
 
 
 class _FrontedService(Service[Any]):  # type: ignore[misc]  # BentoML loads its names late, so that they are Any
@@ -52,6 +55,8 @@ def make_service(make_application: Callable[[], "Application"], *, name: str, de
             # seconds, and nobody is answered for 100 to 180 ms.
             gc.collect()
             gc.freeze()
+            # The thread that writes the log would else keep the interpreter for five milliseconds at a time.
+            sys.setswitchinterval(_SWITCH_SECONDS)
 
         async def __is_ready__(self) -> bool:
             return await self.application().ready()
