@@ -122,6 +122,8 @@ async def open_loop(port: int, request: bytes, *, rate: float, seconds: float) -
     """
     load = Load()
     idle: deque[_Connection] = deque([await _connect(port) for _ in range(32)])
+    # The server has accepted them all before the clock starts: clients keep their connections.
+    await asyncio.gather(*(connection.ask(request) for connection in idle))
     running: set[asyncio.Task[None]] = set()
 
     async def one(due: float) -> None:

@@ -11,6 +11,7 @@ from gitrain.features.definitions import FeatureSet, RowFeature
 from gitrain.features.engine import decision_times
 from gitrain.features.history import TIME, as_key, utc
 from gitrain.online.tracks import Track, key_text, kind_of
+from gitrain.online.value_blocks import ValueBlocks
 from gitrain.training.estimators import FeatureColumns
 from gitrain.training.matrix import feature_matrix
 
@@ -68,7 +69,7 @@ class RowReader:
         compiled = known[1]
         columns = _columns(rows, compiled.plain)
         found: dict[str, Sequence[Any]] = {name: columns[column] for name, column in compiled.taken.items()}
-        found |= self._remembered(compiled, rows, columns)
+        found |= self._from_blocks(compiled, columns) or self._remembered(compiled, rows, columns)
         decisions = found.pop(_DECISION, ())
         if None in decisions:
             # Raises, and names the row.
@@ -107,15 +108,35 @@ class RowReader:
             keys[name] = _key_reader(name, none.schema[name], dtype)
         roots = sorted({name for expression in expressions for name in expression.meta.root_names()})
         remembered = bool(roots) and all(_can_be_remembered(none.schema[name]) for name in roots)
+        blocks = {each.meta.output_name(): ValueBlocks.take(each, none.schema) for each in expressions}
         plain = {*taken.values(), *(name for name in self._columns if _reads_plain(none.schema[name]))}
         plain |= set(roots) if remembered else set()
+        plain |= {each.column for each in blocks.values() if each is not None}
         # Several expressions go to a pool of threads, whose waking takes longer than they do; one struct does not. The
         # column beside them gives constants their length.
         struct = [pl.struct(*expressions, pl.col(entity.known_in_advance[0]).alias("\0"))] if expressions else []
         computed = [expression.meta.output_name() for expression in expressions]
         return _Compiled(
-            rows.clear(1), struct, computed, tuple(sorted(plain)), taken, keys, kinds, roots if remembered else None
+            nulls=rows.clear(1),
+            struct=struct,
+            computed=computed,
+            plain=tuple(sorted(plain)),
+            taken=taken,
+            keys=keys,
+            kinds=kinds,
+            roots=roots if remembered else None,
+            blocks={} if None in blocks.values() else cast("dict[str, ValueBlocks]", blocks),
         )
+
+    def _from_blocks(self, compiled: "_Compiled", columns: Mapping[str, list[Any]]) -> dict[str, Sequence[Any]]:
+        """All that is computed, or nothing."""
+        found: dict[str, Sequence[Any]] = {}
+        for name, blocks in compiled.blocks.items():
+            values = blocks.values(columns[blocks.column])
+            if values is None:
+                return {}
+            found[name] = values
+        return found
 
     def _remembered(
         self, compiled: "_Compiled", rows: pl.DataFrame, columns: Mapping[str, list[Any]]
@@ -158,7 +179,7 @@ class RowReader:
             decision_times(self._features.entity, rows)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Compiled:
     """How rows of one schema are read.
 
@@ -171,6 +192,7 @@ class _Compiled:
         keys: by column, gives the keys' texts.
         kinds: by column, the kind of its keys.
         roots: the columns that what is computed depends on; None if it is not to be remembered.
+        blocks: of each that is computed; empty where some cannot be had by blocks.
         memo: by the values of `roots`, what was computed.
     """
 
@@ -182,6 +204,7 @@ class _Compiled:
     keys: dict[str, Callable[[pl.DataFrame, dict[str, list[Any]]], Sequence[str | None]]]
     kinds: dict[str, str]
     roots: list[str] | None
+    blocks: dict[str, ValueBlocks]
     memo: dict[tuple[Any, ...], tuple[Any, ...]] = field(default_factory=dict)
 
 

@@ -80,6 +80,7 @@ class Answering:
         self._clock = clock
         self._observer = observer
         self._lists: dict[tuple[str, ...], str] = {}
+        self._newest: tuple[Mapping[str, datetime | None] | None, str] = (None, "")
 
     def answer(self, asked: Sequence[Asked]) -> list[Outcome]:
         """An outcome for each request: one look-up and one call of the model for the rows of all of them.
@@ -149,7 +150,7 @@ class Answering:
             predictions.newest,
         )
         rows = self._rows(predictions)
-        newest = json.dumps({name: utc_text(when) for name, when in predictions.newest.items()})
+        newest = self._newest_text(predictions.newest)
         answers: list[Outcome] = []
         start = 0
         for one in asked:
@@ -175,6 +176,14 @@ class Answering:
                 strict=True,
             )
         ]
+
+    def _newest_text(self, newest: Mapping[str, datetime | None]) -> str:
+        known, text = self._newest
+        # The store gives one mapping for as long as it does not change.
+        if known is not newest:
+            text = json.dumps({name: utc_text(when) for name, when in newest.items()})
+            self._newest = newest, text
+        return text
 
     def _list(self, names: tuple[str, ...]) -> str:
         text = self._lists.get(names)

@@ -28,7 +28,9 @@ from typing import Literal, Protocol
 
 import numpy as np
 import polars as pl
+import polars.selectors
 from numpy.typing import NDArray
+from pydantic_core import to_json
 
 from gitrain.errors import DataError
 from gitrain.online.columns import Columns
@@ -109,30 +111,46 @@ class ReadRecords:
 
 
 def encode_records(parts: Sequence[PredictedRows]) -> bytes:
-    """The lines of some rows. One pass over columns: a record costs microseconds, and most of them without the GIL."""
-    inputs = pl.concat([part.inputs for part in parts], rechunk=False)
-    features = pl.DataFrame(
-        [_series(name, [part.features[name] for part in parts]) for name in (parts[0].features if parts else ())]
-    )
-    rows = [len(part) for part in parts]
-    micros = [np.datetime64(part.time.astimezone(UTC).replace(tzinfo=None), "us").astype(np.int64) for part in parts]
-    out = io.BytesIO()
-    pl.DataFrame(
-        [
-            pl.Series("schema_version", np.full(sum(rows), SCHEMA_VERSION)),
-            pl.Series("time", np.repeat(np.array(micros, dtype=np.int64), rows)).cast(_OUTER["time"]),
-            pl.Series("request_id", [name for part in parts for name in part.request_ids], dtype=pl.String),
-            pl.Series("row", [place for part in parts for place in part.places], dtype=pl.Int64),
-            pl.Series("release", [part.release for part in parts for _ in range(len(part))], dtype=pl.String),
-            inputs.to_struct("inputs"),
-            features.to_struct("features"),
-            _names("missing", [row for part in parts for row in part.missing]),
-            _names("stale", [row for part in parts for row in part.stale]),
-            pl.Series("probability", np.concatenate([part.probabilities for part in parts])),
-            pl.Series("decision", np.concatenate([part.decisions for part in parts])),
+    """The lines of some rows.
+
+    Object by object: parts under load are of few rows, and a dozen calls of Polars, each of which gives up Python's lock
+    and waits for it again, hold up the thread that answers requests for longer than this does.
+    """
+    lines: list[bytes] = []
+    for part in parts:
+        time = part.time.astimezone(UTC).isoformat()
+        names = tuple(part.features)
+        rows = zip(
+            part.request_ids,
+            part.places,
+            _texts_of_nanoseconds(part.inputs).rows(named=True),
+            zip(*(values.tolist() for values in part.features.values()), strict=True),
+            part.missing,
+            part.stale,
+            part.probabilities.tolist(),
+            part.decisions.tolist(),
+            strict=True,
+        )
+        lines += [
+            to_json(
+                {
+                    "schema_version": SCHEMA_VERSION,
+                    "time": time,
+                    "request_id": request_id,
+                    "row": place,
+                    "release": part.release,
+                    "inputs": inputs,
+                    "features": dict(zip(names, features, strict=True)),
+                    "missing": missing,
+                    "stale": stale,
+                    "probability": probability,
+                    "decision": decision,
+                },
+                inf_nan_mode="null",
+            )
+            for request_id, place, inputs, features, missing, stale, probability, decision in rows
         ]
-    ).write_ndjson(out)
-    return out.getvalue()
+    return b"".join(line + b"\n" for line in lines)
 
 
 def parse_records(content: bytes, *, source: str) -> ReadRecords:
@@ -166,15 +184,8 @@ def parse_records(content: bytes, *, source: str) -> ReadRecords:
         ) from error
 
 
-def _series(name: str, arrays: list[NDArray[np.float64]]) -> pl.Series:
-    values = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
-    if values.dtype == object:
-        return pl.Series(name, values.tolist(), dtype=pl.String)
-    return pl.Series(name, values, dtype=pl.Float64, nan_to_null=True)
-
-
-def _names(name: str, rows: Sequence[tuple[str, ...]]) -> pl.Series:
-    """Lists of names. Many rows share few lists, and making one from objects takes longer than all the rest."""
-    places: dict[tuple[str, ...], int] = {}
-    taken = [places.setdefault(row, len(places)) for row in rows]
-    return pl.Series(name, list(map(list, places)), dtype=pl.List(pl.String)).gather(taken)
+def _texts_of_nanoseconds(frame: pl.DataFrame) -> pl.DataFrame:
+    """Python's times end at microseconds."""
+    if not any(isinstance(dtype, pl.Datetime) and dtype.time_unit == "ns" for dtype in frame.dtypes):
+        return frame
+    return frame.with_columns(polars.selectors.datetime("ns").dt.to_string("iso:strict"))

@@ -22,6 +22,7 @@ from prometheus_client import (
     Histogram,
     generate_latest,
     multiprocess,
+    values,
 )
 
 from gitrain.serving.log_records import PredictedRows
@@ -32,6 +33,19 @@ _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 #: The ten bands of probability; 1.0 belongs to the last.
 BANDS = tuple(f"{band / 10:.1f}-{(band + 1) / 10:.1f}" for band in range(10))
+
+_process = os.getpid()
+
+
+def _note_process() -> None:
+    global _process  # noqa: PLW0603
+    _process = os.getpid()
+
+
+# The library asks for the process at every count, to notice a fork: a fork can say so itself.
+os.register_at_fork(after_in_child=_note_process)
+if _FOLDER in os.environ:
+    values.ValueClass = values.MultiProcessValue(lambda: _process)  # type: ignore[no-untyped-call]
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
