@@ -1,0 +1,1 @@
+"""Monitoring: what predictions in service are worth, and whether that has changed."""
