@@ -1,21 +1,13 @@
-"""PyGithub: pull requests, reviews and settings of a repository on GitHub.
-
-Its requester is used as it is, and its objects are not: which requests are made can be read here, and answers are
-looked at as the hostile text that they are.
-"""
+"""GitHub: pull requests of environments, reviews and settings of a repository."""
 
 import base64
 import binascii
 import time
 import urllib.parse
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, cast
-
-import github
-import requests
-from github.GithubException import GithubException
+from typing import Any
 
 from gitrain.environments.forge import (
     Change,
@@ -32,14 +24,10 @@ from gitrain.environments.forge import (
 from gitrain.errors import IntegrationError, UsageError
 from gitrain.integrations.bare_forge import push_change
 from gitrain.integrations.git_remote import GitRemote
+from gitrain.integrations.github_api import GitHubApi, GitHubRefusal, said_by, text_at
 
 __all__ = ["GitHubForge"]
 
-_TRIES = 4
-_TRANSIENT = (500, 502, 503, 504)
-_PAGE = 100
-# Whoever has more pull requests for one branch, or more rules, has them read in part, and the oldest are left out.
-_MOST_PAGES = 20
 _LONGEST_TITLE = 200
 # GitHub refuses more.
 _LONGEST_BODY = 65_000
@@ -66,7 +54,7 @@ class GitHubForge:
     @property
     def name(self) -> str:
         """The repository."""
-        return f"GitHub's {self.repository}"
+        return self._api.name
 
     def head(self) -> ForgeHead:
         """The default branch as it is now."""
@@ -75,18 +63,18 @@ class GitHubForge:
     def find(self, branch: str) -> Proposal | None:
         """The newest pull request of this branch; a declined one whose branch was deleted is forgotten."""
         tip = self.remote.branch(branch)
-        pulls = [pull for pull in self._pulls(branch) if _text(pull, "head", "ref") == branch]
+        pulls = [pull for pull in self._pulls(branch) if text_at(pull, "head", "ref") == branch]
         chosen = next((pull for pull in pulls if pull.get("state") == "open"), pulls[0] if pulls else None)
         if chosen is None:
             return None
         state = _state(chosen)
         if state is ProposalState.DECLINED and tip is None:
             return None
-        return _proposal(chosen, branch, tip or _text(chosen, "head", "sha"), state)
+        return _proposal(chosen, branch, tip or text_at(chosen, "head", "sha"), state)
 
     def propose(self, change: Change) -> Proposal:
         """Push the change as a branch and open a pull request: each of the two once."""
-        self._need_token()
+        self._api.need_token()
         found = self.find(change.branch)
         # A squash leaves the branch outside the history: that its pull request was merged says more than Git can.
         tip = self.remote.branch(change.branch)
@@ -104,12 +92,12 @@ class GitHubForge:
             "maintainer_can_modify": False,
         }
         try:
-            pull = self._request("POST", f"{self._root}/pulls", payload)
-        except GithubException as error:
+            pull = self._api.request("POST", f"{self._api.root}/pulls", payload)
+        except GitHubRefusal as error:
             there = self.find(change.branch) if error.status == 422 else None
             if there is not None and there.state is ProposalState.OPEN:
                 return replace(there, created=False)
-            raise self._error("the pull request", error) from error
+            raise self._api.refused("the pull request", error) from error
         return replace(_proposal(pull, change.branch, commit, ProposalState.OPEN), created=True)
 
     def merge(self, proposal: Proposal, title: str) -> Proposal:
@@ -121,13 +109,13 @@ class GitHubForge:
 
     def protection(self, environment: str) -> Protection | Unreadable | None:
         """What guards an environment."""
-        place = f"{self._root}/environments/{urllib.parse.quote(environment, safe='')}"
+        place = f"{self._api.root}/environments/{urllib.parse.quote(environment, safe='')}"
         try:
-            found = self._request("GET", place)
+            found = self._api.request("GET", place)
             policy = found.get("deployment_branch_policy")
             named = isinstance(policy, Mapping) and policy.get("custom_branch_policies") is True
-            patterns = list(self._items(f"{place}/deployment-branch-policies", "branch_policies")) if named else []
-        except GithubException as error:
+            patterns = list(self._api.items(f"{place}/deployment-branch-policies", "branch_policies")) if named else []
+        except GitHubRefusal as error:
             return (
                 None
                 if error.status == 404 and self._is_there()
@@ -142,7 +130,7 @@ class GitHubForge:
             reviewers=tuple(name for rule in rules for each in _list(rule, "reviewers") if (name := _reviewer(each))),
             prevents_self_review=bool(rules) and all(rule.get("prevent_self_review") is True for rule in rules),
             branches="protected" if protected else "named" if named else "all",
-            patterns=tuple(_text(each, "name") for each in patterns),
+            patterns=tuple(text_at(each, "name") for each in patterns),
             admins_bypass=bypass if isinstance(bypass, bool) else None,
         )
 
@@ -150,12 +138,12 @@ class GitHubForge:
         """Who sees the repository, and what its owner pays for."""
         try:
             found = self._about
-        except GithubException as error:
+        except GitHubRefusal as error:
             return self._unreadable("the repository", error)
         except IntegrationError as error:
             return Unreadable(reason=error.what, fix=error.fix.rstrip("."))
         private = found.get("private") is not False
-        visibility = _text(found, "visibility") or ("private" if private else "public")
+        visibility = text_at(found, "visibility") or ("private" if private else "public")
         # The two contradict each other nowhere; where they would, the stricter one counts.
         visibility = "private" if private and visibility == "public" else visibility
         return Plan(visibility=visibility, name=None if visibility == "public" else self._plan_of(found))
@@ -163,27 +151,27 @@ class GitHubForge:
     def rulesets(self) -> Sequence[Ruleset] | Unreadable:
         """The rules for branches, of the repository and of what is above it."""
         try:
-            listed = list(self._items(f"{self._root}/rulesets", None, {"includes_parents": "true"}))
-            details = [self._request("GET", f"{self._root}/rulesets/{int(each['id'])}") for each in listed]
-        except GithubException as error:
+            listed = list(self._api.items(f"{self._api.root}/rulesets", None, {"includes_parents": "true"}))
+            details = [self._api.request("GET", f"{self._api.root}/rulesets/{int(each['id'])}") for each in listed]
+        except GitHubRefusal as error:
             return self._unreadable("the rules for branches", error)
         except (KeyError, TypeError, ValueError):
             return Unreadable(reason=f"{self.name} lists rules without a number", fix="try again")
         except IntegrationError as error:
             return Unreadable(reason=error.what, fix=error.fix.rstrip("."))
-        return [Ruleset(name=_text(each, "name"), content=each) for each in details]
+        return [Ruleset(name=text_at(each, "name"), content=each) for each in details]
 
     def changes(self, commit: str, path: str) -> Sequence[ReviewedChange] | Unreadable:
         """The merged pull requests that brought a commit into the default branch."""
         try:
-            main = _text(self._about, "default_branch")
-            pulls = list(self._items(f"{self._root}/commits/{commit}/pulls", None))
+            main = text_at(self._about, "default_branch")
+            pulls = list(self._api.items(f"{self._api.root}/commits/{commit}/pulls", None))
             return [
                 self._reviewed(pull, path)
                 for pull in pulls
-                if pull.get("merged_at") and _text(pull, "base", "ref") == main
+                if pull.get("merged_at") and text_at(pull, "base", "ref") == main
             ]
-        except GithubException as error:
+        except GitHubRefusal as error:
             return self._unreadable("the pull requests of a commit", error)
         except IntegrationError as error:
             return Unreadable(reason=error.what, fix=error.fix.rstrip("."))
@@ -200,27 +188,27 @@ class GitHubForge:
         ]
 
     def _reviewed(self, pull: Mapping[str, Any], path: str) -> ReviewedChange:
-        number, head = int(pull["number"]), _text(pull, "head", "sha")
-        place = f"{self._root}/pulls/{number}"
+        number, head = int(pull["number"]), text_at(pull, "head", "sha")
+        place = f"{self._api.root}/pulls/{number}"
         last: dict[str, Review] = {}
-        for each in self._items(f"{place}/reviews", None):
-            login, state = _text(each, "user", "login"), each.get("state")
+        for each in self._api.items(f"{place}/reviews", None):
+            login, state = text_at(each, "user", "login"), each.get("state")
             if state == "DISMISSED":
                 last.pop(login, None)
             # A comment takes nothing back.
             elif login and state in ("APPROVED", "CHANGES_REQUESTED"):
-                last[login] = Review(reviewer=login, approved=state == "APPROVED", commit=_text(each, "commit_id"))
-        commits = list(self._items(f"{place}/commits", None))
+                last[login] = Review(reviewer=login, approved=state == "APPROVED", commit=text_at(each, "commit_id"))
+        commits = list(self._api.items(f"{place}/commits", None))
         return ReviewedChange(
             number=number,
-            url=_text(pull, "html_url"),
-            author=_text(pull, "user", "login"),
+            url=text_at(pull, "html_url"),
+            author=text_at(pull, "user", "login"),
             head=head,
             content=self._content(path, head),
             pushed_by=frozenset(
                 login
                 for each in commits
-                for login in (_text(each, "author", "login"), _text(each, "committer", "login"))
+                for login in (text_at(each, "author", "login"), text_at(each, "committer", "login"))
                 if login and login != "web-flow"
             ),
             reviews=tuple(last.values()),
@@ -228,10 +216,10 @@ class GitHubForge:
 
     def _content(self, path: str, commit: str) -> str | None:
         try:
-            place = f"{self._root}/contents/{urllib.parse.quote(path)}"
-            found = self._request("GET", place, parameters={"ref": commit})
-            return base64.b64decode(_text(found, "content"), validate=False).decode()
-        except GithubException as error:
+            place = f"{self._api.root}/contents/{urllib.parse.quote(path)}"
+            found = self._api.request("GET", place, parameters={"ref": commit})
+            return base64.b64decode(text_at(found, "content"), validate=False).decode()
+        except GitHubRefusal as error:
             if error.status == 404:
                 return None
             raise
@@ -243,121 +231,48 @@ class GitHubForge:
             urllib.parse.quote(part, safe="") for part in (organisation, "teams", team, "memberships", login)
         )
         try:
-            return self._request("GET", f"/orgs/{where}").get("state") == "active"
-        except (GithubException, IntegrationError):
+            return self._api.request("GET", f"/orgs/{where}").get("state") == "active"
+        except (GitHubRefusal, IntegrationError):
             return False
 
     def _plan_of(self, about: Mapping[str, Any]) -> str | None:
-        owner = _text(about, "owner", "login")
-        organisation = _text(about, "owner", "type") == "Organization"
+        owner = text_at(about, "owner", "login")
+        organisation = text_at(about, "owner", "type") == "Organization"
         try:
-            found = self._request("GET", f"/orgs/{urllib.parse.quote(owner, safe='')}" if organisation else "/user")
-        except (GithubException, IntegrationError):
+            found = self._api.request("GET", f"/orgs/{urllib.parse.quote(owner, safe='')}" if organisation else "/user")
+        except (GitHubRefusal, IntegrationError):
             return None
         # `GET /user` is about whoever the token is of.
-        return (_text(found, "plan", "name") or None) if _text(found, "login") == owner else None
+        return (text_at(found, "plan", "name") or None) if text_at(found, "login") == owner else None
 
     def _is_there(self) -> bool:
         """Whether the repository can be read at all: GitHub says 404 of what one may not see."""
         try:
             return bool(self._about)
-        except (GithubException, IntegrationError):
+        except (GitHubRefusal, IntegrationError):
             return False
 
     @cached_property
     def _about(self) -> Mapping[str, Any]:
-        return self._request("GET", self._root)
+        return self._api.request("GET", self._api.root)
 
     def _pulls(self, branch: str) -> list[Mapping[str, Any]]:
         owner = self.repository.partition("/")[0]
         wanted = {"head": f"{owner}:{branch}", "state": "all", "sort": "created", "direction": "desc"}
         try:
-            return list(self._items(f"{self._root}/pulls", None, wanted))
-        except GithubException as error:
-            raise self._error("pull requests", error) from error
-
-    def _items(
-        self, place: str, key: str | None, parameters: Mapping[str, str] | None = None
-    ) -> Iterator[Mapping[str, Any]]:
-        """The entries of a list, page after page."""
-        for page in range(1, _MOST_PAGES + 1):
-            asked = {**(parameters or {}), "per_page": str(_PAGE), "page": str(page)}
-            found: Any = self._request("GET", place, parameters=asked)
-            entries = found if key is None else found.get(key) if isinstance(found, Mapping) else None
-            if not isinstance(entries, list):
-                raise IntegrationError(f"{self.name} answered {place} with no list", fix="try again.")
-            yield from (entry for entry in entries if isinstance(entry, Mapping))
-            if len(entries) < _PAGE:
-                return
-
-    @property
-    def _root(self) -> str:
-        return f"/repos/{self.repository}"
+            return list(self._api.items(f"{self._api.root}/pulls", None, wanted))
+        except GitHubRefusal as error:
+            raise self._api.refused("pull requests", error) from error
 
     @cached_property
-    def _client(self) -> github.Github:
-        return github.Github(
-            auth=github.Auth.Token(self.token) if self.token else None,
-            base_url=self.api,
-            timeout=30,
-            # Tries are counted here, and waits are injected.
-            retry=None,
-            seconds_between_requests=None,
-            seconds_between_writes=None,
-        )
+    def _api(self) -> GitHubApi:
+        return GitHubApi(self.repository, self.token, url=self.api, pause=self.pause)
 
-    def _request(
-        self,
-        verb: str,
-        place: str,
-        payload: Mapping[str, Any] | None = None,
-        *,
-        parameters: Mapping[str, str] | None = None,
-    ) -> dict[str, Any]:
-        """One answer; tried again where GitHub is overloaded, never where it refuses.
-
-        Raises:
-            GithubException: GitHub refuses.
-            IntegrationError: it cannot be reached.
-        """
-        for attempt in range(_TRIES):
-            try:
-                _, found = self._client.requester.requestJsonAndCheck(
-                    verb, place, parameters=dict(parameters or {}), input=dict(payload) if payload else None
-                )
-                return cast("dict[str, Any]", found)
-            except GithubException as error:
-                if error.status not in _TRANSIENT or attempt == _TRIES - 1:
-                    raise
-            except (requests.RequestException, OSError) as error:
-                if attempt == _TRIES - 1:
-                    raise IntegrationError(
-                        f"{self.api} cannot be reached: {type(error).__name__}",
-                        fix="look at the network, and try again.",
-                    ) from error
-            self.pause(2.0**attempt)
-        raise AssertionError("unreachable")
-
-    def _need_token(self) -> None:
-        if not self.token:
-            raise UsageError(
-                f"opening a pull request in {self.repository} needs a token",
-                fix="set GH_TOKEN or GITHUB_TOKEN; of an app or a person: GITHUB_TOKEN of a workflow starts no checks.",
-            )
-
-    def _unreadable(self, what: str, error: GithubException) -> Unreadable:
+    def _unreadable(self, what: str, error: GitHubRefusal) -> Unreadable:
         if error.status == 404 and not self.token:
             return Unreadable(reason=f"{self.name} shows nothing without a token", fix="set GH_TOKEN")
         fix = "give the token the rights to read administration, actions, contents and pull requests"
-        return Unreadable(reason=f"{what} of {self.name} cannot be read ({error.status} {_said(error)})", fix=fix)
-
-    def _error(self, what: str, error: GithubException) -> IntegrationError:
-        fix = {
-            401: "renew the token.",
-            403: "give the token the right to write pull requests; for workflows that is a setting of the repository.",
-            404: "let the token see this repository.",
-        }.get(error.status, "look at what GitHub says, and try again.")
-        return IntegrationError(f"{self.name} refused {what}: {error.status} {_said(error)}", fix=fix)
+        return Unreadable(reason=f"{what} of {self.name} cannot be read ({error.status} {said_by(error)})", fix=fix)
 
 
 def _state(pull: Mapping[str, Any]) -> ProposalState:
@@ -373,27 +288,14 @@ def _proposal(pull: Mapping[str, Any], branch: str, commit: str, state: Proposal
         commit=commit,
         state=state,
         number=number if isinstance(number, int) else None,
-        url=_text(pull, "html_url") or None,
+        url=text_at(pull, "html_url") or None,
     )
 
 
 def _reviewer(entry: Mapping[str, Any]) -> str:
-    return _text(entry, "reviewer", "login") or _text(entry, "reviewer", "slug")
+    return text_at(entry, "reviewer", "login") or text_at(entry, "reviewer", "slug")
 
 
 def _list(values: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
     found = values.get(key)
     return [each for each in found if isinstance(each, Mapping)] if isinstance(found, list) else []
-
-
-def _text(values: Mapping[str, Any], *keys: str) -> str:
-    """A text somewhere inside an answer; empty if there is none."""
-    found: Any = values
-    for key in keys:
-        found = found.get(key) if isinstance(found, Mapping) else None
-    return found if isinstance(found, str) else ""
-
-
-def _said(error: GithubException) -> str:
-    message = error.data.get("message") if isinstance(error.data, Mapping) else error.data
-    return " ".join(str(message or "").split())[:300]
