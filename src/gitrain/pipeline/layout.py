@@ -21,6 +21,7 @@ __all__ = [
     "RAW",
     "RELEASES",
     "REQUIREMENTS",
+    "RETRAINING",
     "ROC",
     "SERVED",
     "SERVING_MANIFEST",
@@ -67,6 +68,8 @@ DURATIONS = ".gitrain/durations.json"
 ONLINE_STORE = ".gitrain/online.sqlite"
 PREDICTION_LOG = ".gitrain/predictions"
 RELEASES = ".gitrain/releases"
+# Clones in which candidates are trained, and the lock that lets one at a time.
+RETRAINING = ".gitrain/retraining"
 
 WHOLE = "all"
 

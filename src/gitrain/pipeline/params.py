@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self, cast
 from pydantic import Field, model_validator
 
 from gitrain.documents import Document, Section
+from gitrain.pipeline.retraining_params import RetrainingParams
 
 __all__ = [
     "ChampionParams",
@@ -14,6 +15,7 @@ __all__ = [
     "EvaluationParams",
     "GatesParams",
     "Params",
+    "RetrainingParams",
     "ServingParams",
     "SliceThreshold",
     "Threshold",
@@ -215,6 +217,7 @@ class Params(Document):
         gates: what the model is judged by.
         checks: the bounds of the training checks.
         serving: how the model is served.
+        retraining: what asks for a new model, and how often one is tried.
     """
 
     data: DataParams
@@ -224,3 +227,4 @@ class Params(Document):
     gates: GatesParams = GatesParams()
     checks: ChecksParams = ChecksParams()
     serving: ServingParams = ServingParams()
+    retraining: RetrainingParams = RetrainingParams()
