@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-__all__ = ["escape", "format_figure", "table"]
+__all__ = ["escape", "format_figure", "readable", "table"]
 
 _LONGEST = 120
 # Underscores inside words and hyphens, pluses and dots inside lines mean nothing to Markdown: they stay readable.
@@ -16,6 +16,12 @@ _HIDDEN = re.compile(
 )
 
 
+def readable(value: object, *, longest: int = _LONGEST) -> str:
+    """`value` on one line, without characters that control or hide, at most `longest` characters; not escaped."""
+    text = _HIDDEN.sub(" ", str(value)).strip()
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
 def escape(value: object, *, longest: int = _LONGEST) -> str:
     """`value` as text that Markdown shows as it is: no links, HTML, mentions, references, rows or control characters.
 
@@ -23,9 +29,7 @@ def escape(value: object, *, longest: int = _LONGEST) -> str:
         value: anything; its `str` is shown, shortened to `longest` characters.
         longest: at most this many characters before escaping.
     """
-    text = _HIDDEN.sub(" ", str(value)).strip()
-    if len(text) > longest:
-        text = text[: longest - 1] + "…"
+    text = readable(value, longest=longest)
     escaped = _NUMBERED.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", text))
     # A backslash does not stop mentions, nor links without any markup: a zero-width space does.
     escaped = escaped.replace("@", "@\u200b").replace("\\#", "\\#\u200b")
