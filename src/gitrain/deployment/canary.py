@@ -1,13 +1,14 @@
 """Is the new release worse than the one that runs? Judged while both serve, from what each was counted to do."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from gitrain.deployment.sequential import Counted, confidence_limits
+from gitrain.environments.document import CanaryLimits
 from gitrain.verdicts import Figure, Outcome, Verdict
 
-__all__ = ["DEFAULT_RULES", "CanaryRule", "judge_canary"]
+__all__ = ["DEFAULT_RULES", "CanaryRule", "judge_canary", "rules_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,17 +29,26 @@ class CanaryRule:
     sides: Literal["more", "either"] = "more"
 
 
-#: errors: no answer, or a 5xx. slow: answers that took longer than the environment's p99 limit. missing, stale:
-#: predictions made without a feature that is usually there, or from old ones. positive: predictions decided as true.
-#: disagreement: answers to copies of the champion's requests that are decided otherwise.
+#: errors: no answer, or a 5xx. refused: a 4xx. slow: answers that took longer than the environment's p99 limit.
+#: missing, stale: predictions made without one feature, or while the store was behind with one history. positive:
+#: predictions decided as true. disagreement, distance: answers to copies of the champion's requests that are decided
+#: otherwise, or whose probability is far off.
 DEFAULT_RULES = (
     CanaryRule(name="errors", margin=0.005),
+    CanaryRule(name="refused", margin=0.02),
     CanaryRule(name="slow", margin=0.02),
     CanaryRule(name="missing", margin=0.02),
     CanaryRule(name="stale", margin=0.02),
     CanaryRule(name="positive", margin=0.10, sides="either"),
     CanaryRule(name="disagreement", margin=0.25, against="none"),
+    CanaryRule(name="distance", margin=0.02, against="none"),
 )
+
+
+def rules_of(limits: CanaryLimits) -> tuple[CanaryRule, ...]:
+    """The rules with the margins that an environment's file gives; without those that it does not judge by."""
+    margins = limits.model_dump()
+    return tuple(replace(rule, margin=margins[rule.name]) for rule in DEFAULT_RULES if margins[rule.name] is not None)
 
 
 def judge_canary(
@@ -55,37 +65,60 @@ def judge_canary(
     requests that were asked for, and nothing says that it is worse. INCONCLUSIVE: it has to answer more.
 
     A challenger that is not worse is aborted with probability `alpha` at most, however often one looks: the rules and
-    the two releases share it equally, and each limit holds at all looks at once.
+    the two releases share it equally, and each limit holds at all looks at once. A rule that is counted in parts, such
+    as one for each feature, shares its own part of `alpha` among these.
 
     Args:
-        challenger: what the new release was counted to do since the canary began, by the rule's name.
+        challenger: what the new release was counted to do since the canary began, by the rule's name; ``NAME:PART``
+            where a rule is counted in parts, of which the worst speaks for the rule.
         champion: the same of the release that runs. A rule without its counterpart here is INCONCLUSIVE.
         rules: what is judged.
-        requests: how many requests the challenger has to answer before it can pass.
+        requests: how many requests the challenger has to answer before it can pass. Rules that compare with nothing
+            are about copies, of which there may be fewer: one is enough.
         alpha: the share of equal challengers that may be aborted.
 
     Returns:
         Verdicts named ``canary:NAME``, in the order of the rules; rules that the challenger has no count for are left
         out.
     """
-    counted = [rule for rule in rules if rule.name in challenger]
-    each = alpha / len(counted) if counted else alpha
-    return [_judge(rule, challenger[rule.name], champion.get(rule.name), requests, each) for rule in counted]
+    parts = {rule.name: sorted(name for name in challenger if name.partition(":")[0] == rule.name) for rule in rules}
+    counted = [rule for rule in rules if parts[rule.name]]
+    verdicts = []
+    for rule in counted:
+        share = alpha / len(counted) / len(parts[rule.name])
+        judged = [
+            _judge(rule, name, challenger[name], champion.get(name), requests, share) for name in parts[rule.name]
+        ]
+        # Parts are counted in different places, so one that has seen enough speaks for those that saw less.
+        first = {Outcome.FAILED: 0, Outcome.PASSED: 1, Outcome.INCONCLUSIVE: 2}
+        verdicts.append(min(judged, key=lambda each: (first[each.verdict.outcome], -each.excess)).verdict)
+    return verdicts
 
 
-def _judge(rule: CanaryRule, new: Counted, old: Counted | None, requests: int, alpha: float) -> Verdict:
-    name = f"canary:{rule.name}"
+@dataclass(frozen=True, kw_only=True)
+class _Judged:
+    """One part's verdict, and by how much its rate lies above what it is compared with."""
+
+    verdict: Verdict
+    excess: float
+
+
+def _judge(rule: CanaryRule, name: str, new: Counted, old: Counted | None, requests: int, alpha: float) -> _Judged:
     figures: dict[str, Figure] = {"events": new.events, "requests": new.total, "rate": new.rate, "margin": rule.margin}
-    if rule.against == "champion" and (old is None or not old.total):
-        return Verdict(
-            name=name,
-            outcome=Outcome.INCONCLUSIVE,
-            reason="the release that runs has answered nothing yet that it could be compared with",
-            figures=figures,
+    compared = rule.against == "champion"
+
+    def judged(outcome: Outcome, reason: str) -> _Judged:
+        verdict = Verdict(name=f"canary:{rule.name}", outcome=outcome, reason=reason, figures=figures)
+        difference = new.rate - (old.rate if old is not None and compared else 0.0)
+        return _Judged(verdict=verdict, excess=abs(difference) if rule.sides == "either" else difference)
+
+    if compared and (old is None or not old.total):
+        return judged(
+            Outcome.INCONCLUSIVE, "the release that runs has answered nothing yet that it could be compared with"
         )
     # Two limits of one release and one of the other can be wrong where both sides count, else one of each.
     share = alpha / (4 if rule.sides == "either" else 2)
-    if rule.against == "champion" and old is not None:
+    if compared and old is not None:
         low, high = confidence_limits(old, share)
         figures |= {"champion_events": old.events, "champion_requests": old.total, "champion_rate": old.rate}
         beside = f"the champion's {_percent(old.rate)} of {old.total:,}"
@@ -95,17 +128,15 @@ def _judge(rule: CanaryRule, new: Counted, old: Counted | None, requests: int, a
         beside = "none"
     lower, upper = confidence_limits(new, share)
     figures |= {"low": lower, "high": upper}
-    said = f"{rule.name}: {_percent(new.rate)} of {new.total:,} requests beside {beside}"
+    said = f"{name}: {_percent(new.rate)} of {new.total:,} requests beside {beside}"
     if lower > high + rule.margin:
-        reason = f"{said}: more than a margin of {_percent(rule.margin)} lets through"
-        return Verdict(name=name, outcome=Outcome.FAILED, reason=reason, figures=figures)
+        return judged(Outcome.FAILED, f"{said}: more than a margin of {_percent(rule.margin)} lets through")
     if rule.sides == "either" and upper < low - rule.margin:
-        reason = f"{said}: less than a margin of {_percent(rule.margin)} lets through"
-        return Verdict(name=name, outcome=Outcome.FAILED, reason=reason, figures=figures)
-    if new.total < requests:
-        reason = f"{said}; {requests - new.total:,} more requests are needed"
-        return Verdict(name=name, outcome=Outcome.INCONCLUSIVE, reason=reason, figures=figures)
-    return Verdict(name=name, outcome=Outcome.PASSED, reason=f"{said}: not shown to be worse", figures=figures)
+        return judged(Outcome.FAILED, f"{said}: less than a margin of {_percent(rule.margin)} lets through")
+    needed = requests if compared else min(requests, 1)
+    if new.total < needed:
+        return judged(Outcome.INCONCLUSIVE, f"{said}; {needed - new.total:,} more requests are needed")
+    return judged(Outcome.PASSED, f"{said}: not shown to be worse")
 
 
 def _percent(share: float) -> str:

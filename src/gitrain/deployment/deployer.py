@@ -87,6 +87,14 @@ class Deployer(Protocol):
             DeploymentError: the proxy cannot be started or refuses.
         """
 
+    def copy_requests(self, to: Replica | None, percent: int = 0) -> None:
+        """Let the replicas that serve users send copies of some of their requests to another one, from now on.
+
+        Args:
+            to: the replica; None: no copies any more.
+            percent: of the requests are copied.
+        """
+
     def stop(self, replicas: Sequence[Replica], *, patience: float) -> None:
         """End replicas, whatever is left of them, and forget them; requests under way have so many seconds."""
 
@@ -109,7 +117,7 @@ class Stretch:
         environment: its name.
         url: the address that users reach.
         folder: where the environment's state, logs and predictions are kept.
-        percent: of the requests go to the challenger.
+        percent: of the requests go to the challenger; 0: it gets copies alone.
         seconds: for so long, before it is judged.
         challenger: the replicas of the new release.
         champion: those of the one that runs.

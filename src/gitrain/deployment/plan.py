@@ -145,10 +145,12 @@ def _deploy(desired: Desired, observed: Observed, release: RunningRelease, recor
     steps += [ProbeStep(release=release, probe=probe) for probe in probes]
     serving = [each for each in observed.of(former) if each.usable and observed.routed(each)]
     if kind == "deploy" and former is not None and serving:
+        shadow = file.strategy.shadow
+        parts = [(0, shadow.seconds)] if shadow is not None and shadow.seconds else []
+        parts += [(each.percent, each.seconds) for each in file.strategy.steps if each.percent < 100]
         steps += [
-            CanaryStretch(release=release, champion=former, percent=each.percent, seconds=each.seconds)
-            for each in file.strategy.steps
-            if each.percent < 100
+            CanaryStretch(release=release, champion=former, percent=percent, seconds=seconds)
+            for percent, seconds in parts
         ]
     steps.append(RouteStep(release=release, listen=runtime.listen))
     left = tuple(each for each in observed.of(former) if each.alive) if not file.strategy.standby else ()

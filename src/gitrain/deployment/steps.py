@@ -101,7 +101,7 @@ class ProbeStep:
 
 @dataclass(frozen=True, kw_only=True)
 class CanaryStretch:
-    """Send some of the requests to the new release, and judge it beside the one that runs."""
+    """Send some of the requests, or copies alone, to the new release, and judge it beside the one that runs."""
 
     release: RunningRelease
     champion: RunningRelease
@@ -111,11 +111,13 @@ class CanaryStretch:
     @property
     def name(self) -> str:
         """What the step is called in the record."""
-        return f"canary {self.percent} %"
+        return f"canary {self.percent} %" if self.percent else "shadow"
 
     @property
     def text(self) -> str:
         """The step in words."""
+        if not self.percent:
+            return f"send copies of requests alone to {self.release.version} for {self.seconds:g} s, and judge"
         return (
             f"send {self.percent} % to {self.release.version} and the rest to {self.champion.version} "
             f"for {self.seconds:g} s, and judge"

@@ -10,15 +10,18 @@ from gitrain.errors import UsageError
 
 __all__ = [
     "FOLDER",
+    "CanaryLimits",
     "CanaryStep",
     "ContractProbe",
     "Environment",
     "EnvironmentGates",
+    "Judgement",
     "LoadLimits",
     "LoadProbe",
     "Probes",
     "Resources",
     "Runtime",
+    "Shadow",
     "SmokeProbe",
     "Strategy",
     "environment_path",
@@ -29,6 +32,7 @@ __all__ = [
 FOLDER = "environments"
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
+_SLOW_MS = 100.0
 _UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 
 
@@ -201,18 +205,78 @@ class CanaryStep(Section):
     seconds: float = Field(gt=0, le=86_400)
 
 
+class CanaryLimits(Section):
+    """How much worse than the release that runs a new one may be, as shares of requests; null: not judged.
+
+    Attributes:
+        errors: more requests without an answer, or answered with a 5xx.
+        refused: more requests answered with a 4xx.
+        slow: more answers that took longer than `slow_ms`.
+        missing: more predictions made without one and the same feature.
+        stale: more predictions made while the store was behind with one and the same history.
+        positive: more or fewer predictions decided as true.
+        disagreement: copies that it decides otherwise than the release that runs; of a retrained model some are
+            expected.
+        distance: copies whose probability is further than 0.3 from that of the release that runs.
+    """
+
+    errors: float | None = Field(default=0.005, ge=0, lt=1)
+    refused: float | None = Field(default=0.02, ge=0, lt=1)
+    slow: float | None = Field(default=0.02, ge=0, lt=1)
+    missing: float | None = Field(default=0.02, ge=0, lt=1)
+    stale: float | None = Field(default=0.02, ge=0, lt=1)
+    positive: float | None = Field(default=0.10, ge=0, lt=1)
+    disagreement: float | None = Field(default=0.25, ge=0, lt=1)
+    distance: float | None = Field(default=0.02, ge=0, lt=1)
+
+
+class Judgement(Section):
+    """How a canary is judged, while it runs and at the end of each step.
+
+    Attributes:
+        requests: the new release has to have answered so many before the last step can pass, copies included; the
+            steps before it ask for their part of them.
+        wait_seconds: a step that has seen too few by its end is prolonged by so much at most, and has failed then.
+        alpha: the share of releases no worse than the former one that may be aborted by chance.
+        slow_ms: longer answers are slow; by default `probes.load.limits.p99_ms`, or 100 where that is not set.
+        limits: how much worse it may be.
+    """
+
+    requests: int = Field(default=500, ge=1, le=10_000_000)
+    wait_seconds: float = Field(default=600.0, ge=0, le=86_400)
+    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    slow_ms: float | None = Field(default=None, gt=0)
+    limits: CanaryLimits = CanaryLimits()
+
+
+class Shadow(Section):
+    """Copies of requests for the new release; its answers are logged and compared, and no user sees them.
+
+    Attributes:
+        percent: of the requests of the release that runs are copied, from the start of the canary to its end.
+        seconds: for so long copies alone are sent, before the first step sends a user's request.
+    """
+
+    percent: int = Field(default=10, ge=1, le=100)
+    seconds: float = Field(default=30.0, ge=0, le=86_400)
+
+
 class Strategy(Section):
     """How traffic moves to a new release.
 
     Attributes:
         kind: blue-green: all at once, after the probes; canary: in steps.
         steps: of a canary, with rising shares; what is left follows after the last one.
+        judge: how a canary is judged.
+        shadow: the copies that a canary is judged by as well; null: none.
         standby: whether the former release keeps running without requests, until the next deployment: going back is
             then a matter of seconds.
     """
 
     kind: Literal["blue-green", "canary"] = "blue-green"
     steps: list[CanaryStep] = Field(default_factory=list)
+    judge: Judgement = Judgement()
+    shadow: Shadow | None = None
     standby: bool = True
 
     @model_validator(mode="after")
@@ -222,6 +286,8 @@ class Strategy(Section):
             raise ValueError("a canary has steps, and nothing else has")
         if shares != sorted(set(shares)):
             raise ValueError("the steps' percentages have to rise")
+        if self.kind != "canary" and (self.shadow is not None or "judge" in self.model_fields_set):
+            raise ValueError("judge and shadow are of a canary")
         return self
 
 
@@ -270,6 +336,12 @@ class Environment(Document):
         if (gates.successful_runs or gates.soak_minutes) and found.data.get("promotes_from") is None:
             raise ValueError("successful_runs and soak_minutes are of the runs in promotes_from, which is not given")
         return gates
+
+    @property
+    def slow_seconds(self) -> float:
+        """Answers that take longer are slow."""
+        limit = self.strategy.judge.slow_ms or self.probes.load.limits.p99_ms or _SLOW_MS
+        return limit / 1000
 
 
 def environment_path(name: str) -> str:

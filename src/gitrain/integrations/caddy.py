@@ -24,6 +24,7 @@ from typing import Any
 
 from gitrain.deployment.routing import Backend, turns
 from gitrain.errors import DeploymentError
+from gitrain.integrations.caddy_requests import COPY_HEADER, CaddyRequests
 from gitrain.integrations.files import replacing
 from gitrain.integrations.local_process import start_detached
 
@@ -137,13 +138,16 @@ class CaddyProxy:
                 shutil.rmtree(entry, ignore_errors=True)
 
     def _write_configuration(self) -> None:
+        CaddyRequests(self._folder).prepare()
         with replacing(self._folder / _CONFIG) as stream:
             stream.write(json.dumps(self._configuration(), indent=1, sort_keys=True).encode())
 
     def _configuration(self) -> dict[str, Any]:
-        slots = self._folder / _SLOTS / _CURRENT
+        slots, requests = self._folder / _SLOTS / _CURRENT, CaddyRequests(self._folder)
         handler = {
             "handler": "reverse_proxy",
+            # Only services mark requests as copies, and they do not come this way.
+            "headers": {"request": {"delete": [COPY_HEADER]}},
             # Read anew for every request. A new configuration would be a new server inside Caddy; the former one closes
             # its idle connections, and a request that a client sends at that moment is lost.
             "upstreams": [{"dial": f"{{file.{slots / _slot(number)}}}"} for number in range(_NUMBER)],
@@ -160,8 +164,10 @@ class CaddyProxy:
                 "logs": {
                     "default": {
                         "level": "WARN",
+                        "exclude": requests.excluded,
                         "writer": {"output": "file", "filename": str(self._folder / _LOG), "roll_size_mb": 10},
-                    }
+                    },
+                    **requests.logs(),
                 }
             },
             "apps": {
@@ -171,7 +177,8 @@ class CaddyProxy:
                         _SERVER: {
                             "listen": [self._listen],
                             "automatic_https": {"disable": True},
-                            "routes": [{"handle": [handler]}],
+                            "routes": requests.routes(handler),
+                            **requests.server(),
                         }
                     },
                 }

@@ -6,6 +6,7 @@
         lock                    who changes the environment now
         under-way.json          the deployment that has begun and is not recorded yet
         route.json              where the proxy was last told to send requests
+        copies.json             where services send copies of requests, while a canary has some
         proxy/HOST-PORT/        the proxy's own files
         replicas/ID/            replica.json, log, and the BENTOML_HOME of one replica
         logs/                   of replicas that were ended
@@ -43,6 +44,7 @@ from gitrain.environments.document import Runtime
 from gitrain.errors import DeploymentError, SettingsError
 from gitrain.integrations.files import replacing
 from gitrain.integrations.local_process import LocalProcess, processes_with, start_detached
+from gitrain.serving.shadow import COPIES, CopyOrder
 
 __all__ = ["REPLICA", "LocalDeployer", "bentoml_command"]
 
@@ -58,7 +60,6 @@ _SECRET = re.compile(r"(?i)(://[^:/\s]*:)[^@\s]+@")
 # What belongs to the job that deploys, not to the service; and what would point the service elsewhere.
 _FORGOTTEN = re.compile(r"^(ACTIONS|BENTOML|GIT|GITHUB|GITRAIN|INPUT|PYTHON|RUNNER)_|^PYTHON|^VIRTUAL_ENV$")
 _CONFIDENTIAL = re.compile(r"(?i)token|secret|passw|credential|private|_key$|_key_|_pat$")
-
 
 _DocumentT = TypeVar("_DocumentT", bound=Document)
 
@@ -138,6 +139,11 @@ class LocalDeployer:
         return self._folder
 
     @property
+    def proxy_folder(self) -> Path:
+        """Where the proxy that users reach keeps its own files."""
+        return self._folder / "proxy" / _plain(self._listen)
+
+    @property
     def online_store(self) -> str:
         """The store that services look features up in."""
         return self._variables.get("GITRAIN_ONLINE_STORE") or f"sqlite:///{self._folder}/online.sqlite"
@@ -170,10 +176,9 @@ class LocalDeployer:
             replicas = tuple(pool.map(self._seen, files))
         route = self._read(_ROUTE, _RouteFile)
         backends: tuple[Backend, ...] = ()
-        proxied = False
+        routed = None
         if route is not None:
             routed = self._proxy(route.listen).routed()
-            proxied = routed is not None
             told = [Backend(each.port, each.weight) for each in route.backends]
             backends = tuple(routed if routed is not None else told)
         # One more than the one that was told last: a run was killed while users were led to another address.
@@ -181,7 +186,7 @@ class LocalDeployer:
         return Observed(
             replicas=tuple(sorted(replicas, key=lambda each: (each.began, each.id))),
             backends=backends,
-            proxied=proxied,
+            proxied=routed is not None,
             listen=None if route is None else "" if several else route.listen,
             under_way=self._read(_UNDER_WAY, UnderWay),
         )
@@ -235,6 +240,14 @@ class LocalDeployer:
                 self._open_proxy(folder, listen).stop()
                 shutil.rmtree(folder, ignore_errors=True)
 
+    def copy_requests(self, to: Replica | None, percent: int = 0) -> None:
+        """Say in a file, which all replicas look at, where copies of requests go."""
+        path = self._folder / COPIES
+        if to is None:
+            path.unlink(missing_ok=True)
+        else:
+            self._write(path, CopyOrder(schema_version=1, port=to.port, release=to.release.version, percent=percent))
+
     def stop(self, replicas: Sequence[Replica], *, patience: float) -> None:
         """End replicas, whatever is left of them, and forget them."""
         with ThreadPoolExecutor(max(1, min(16, len(replicas)))) as pool:
@@ -248,6 +261,7 @@ class LocalDeployer:
 
     def stop_proxy(self) -> None:
         """End the proxy: nobody listens where users ask any more."""
+        self.copy_requests(None)
         route = self._read(_ROUTE, _RouteFile)
         if route is not None:
             self._proxy(route.listen).stop()
@@ -337,6 +351,7 @@ class LocalDeployer:
             **kept,
             "BENTOML_DO_NOT_TRACK": "True",
             "BENTOML_HOME": str(folder / "bentoml"),
+            "GITRAIN_COPIES": str(self._folder / COPIES),
             "GITRAIN_ONLINE_STORE": self.online_store,
             "GITRAIN_PREDICTION_LOG": str(self._folder / "predictions"),
             "PYTHONPATH": str(bundle.folder / "src"),

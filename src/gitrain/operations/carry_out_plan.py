@@ -202,8 +202,11 @@ class _Run:
             case CanaryStretch():
                 return self._watch(step)
             case RouteStep():
+                tools.deployer.copy_requests(None)
                 self._route(step.listen, {step.release: 100})
             case StopStep():
+                # Of what ends, somebody may be sent copies.
+                tools.deployer.copy_requests(None)
                 tools.deployer.stop(step.replicas, patience=step.patience)
             case RecordStep():
                 raise ValueError("a record is no effect on what runs")
@@ -253,17 +256,21 @@ class _Run:
         tools = self.tools
         if tools.watch is None:
             raise ValueError("nobody watches")
+        percents = {step.release: step.percent, step.champion: 100 - step.percent}
         self._route(
             self.observed.listen or tools.desired.file.runtime.listen,
-            {step.release: step.percent, step.champion: 100 - step.percent},
+            {release: percent for release, percent in percents.items() if percent},
         )
+        challenger, shadow = self._serving(step.release), tools.desired.file.strategy.shadow
+        if shadow is not None and challenger:
+            tools.deployer.copy_requests(challenger[0], shadow.percent)
         stretch = Stretch(
             environment=self.plan.environment,
             url=tools.deployer.url,
             folder=tools.deployer.folder,
             percent=step.percent,
             seconds=step.seconds,
-            challenger=self._serving(step.release),
+            challenger=challenger,
             champion=self._serving(step.champion),
         )
         verdicts = tools.watch(stretch)

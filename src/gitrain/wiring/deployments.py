@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gitrain.deployment.deployer import Bundle, ProbeKind, Watch
+from gitrain.deployment.deployer import Bundle, ProbeKind
 from gitrain.deployment.record import RunningRelease
 from gitrain.deployment.replicas import Desired
 from gitrain.environments.document import Probes
@@ -21,6 +21,7 @@ from gitrain.integrations.caddy import CaddyProxy
 from gitrain.integrations.deployment_branch import DeploymentBranch
 from gitrain.integrations.git_history import GitHistory, person_of
 from gitrain.integrations.local_deployer import LocalDeployer
+from gitrain.integrations.local_leftovers import VENVS, discard_unused, taking_bundle
 from gitrain.integrations.release_python import ReleasePython
 from gitrain.integrations.requirements import InstalledPackages
 from gitrain.operations.carry_out_plan import DeploymentTools
@@ -30,10 +31,12 @@ from gitrain.operations.verify_release import verify_release
 from gitrain.pipeline.layout import KNOWN_ANSWERS
 from gitrain.settings import Settings, load_settings
 from gitrain.verdicts import Outcome, Verdict
+from gitrain.wiring.canaries import open_watch
 from gitrain.wiring.releases import open_release_keys, open_release_stores
 
 __all__ = [
     "actor_of",
+    "clear_state",
     "command_here",
     "open_deployer",
     "open_deployment",
@@ -52,6 +55,11 @@ def state_folder(settings: Settings) -> Path:
     A runner that cleans its checkout before each job needs another place than the checkout.
     """
     return Path(os.environ.get("GITRAIN_STATE") or settings.root / ".gitrain").absolute()
+
+
+def clear_state(settings: Settings) -> list[str]:
+    """Remove the bundles and environments of Python that nothing here runs from, save the newest; what was removed."""
+    return discard_unused(state_folder(settings), now=time.time())
 
 
 def open_environment_names(settings: Settings) -> list[str]:
@@ -73,7 +81,7 @@ def open_deployer(
         state / "environments" / desired.name,
         runtime.listen,
         open_proxy=lambda folder, listen: CaddyProxy(folder, listen, grace_seconds=runtime.stop_seconds),
-        python=ReleasePython(state / "venvs", InstalledPackages(), progress=progress),
+        python=ReleasePython(state / VENVS, InstalledPackages(), progress=progress),
     )
 
 
@@ -88,7 +96,6 @@ def open_deployment(
     progress: Callable[[str], None],
     *,
     approved_by: str | None = None,
-    watch: Watch | None = None,
 ) -> DeploymentTools:
     """What a deployment of an environment is given.
 
@@ -97,7 +104,6 @@ def open_deployment(
         name: of the environment.
         progress: is told what goes on.
         approved_by: who approved it; None where nobody had to.
-        watch: judges a canary.
 
     Raises:
         SettingsError, UsageError: no repository, no environment, an impossible file.
@@ -105,13 +111,14 @@ def open_deployment(
     """
     settings = load_settings(Path(directory))
     desired = open_desired(settings, name)
+    deployer = open_deployer(settings, desired, progress)
     return DeploymentTools(
         desired=desired,
-        deployer=open_deployer(settings, desired, progress),
+        deployer=deployer,
         records=open_records(settings),
         fetch=lambda release: _fetch(settings, release),
         probe=lambda kind, url, bundle: _probe(kind, url, bundle, desired.file.probes, progress),
-        watch=watch,
+        watch=open_watch(desired, deployer, progress),
         actor=actor_of(settings),
         approved_by=approved_by,
         clock=lambda: datetime.now(UTC),
@@ -141,7 +148,9 @@ def _fetch(settings: Settings, release: RunningRelease) -> tuple[Sequence[Verdic
     verified = verify_release(stores, release.version, keys=open_release_keys(settings), tags=tags)
     if verified.outcome is not Outcome.PASSED or verified.record is None:
         return verified.verdicts, None
-    found = fetch_release(stores, state_folder(settings) / "unpacked", release.version)
+    with taking_bundle(state_folder(settings)) as unpacked:
+        found = fetch_release(stores, unpacked, release.version)
+        os.utime(found.folder)
     if found.record != verified.record or found.record.bundle_digest != release.digest:
         reason = f"the bundle is {found.record.bundle_digest}, and {release.digest} is desired"
         return [*verified.verdicts, Verdict(name="deploy:digest", outcome=Outcome.FAILED, reason=reason)], None
