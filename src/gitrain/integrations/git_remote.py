@@ -89,6 +89,48 @@ class GitRemote:
         self._run("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", self.remote, tracking)
         return commits[0]
 
+    def branches(self, prefix: str) -> dict[str, str]:
+        """The branches whose names begin so, with their newest commits; nothing is fetched."""
+        return {name.removeprefix("refs/heads/"): at for name, at in self.refs(f"refs/heads/{prefix}").items()}
+
+    def refs(self, prefix: str) -> dict[str, str]:
+        """What the remote has under names that begin so, with where they are; nothing is fetched."""
+        listing = self._run("ls-remote", self.remote, f"{prefix}*").decode(errors="replace")
+        found = (line.partition("\t") for line in listing.splitlines())
+        return {name: at for at, _, name in found if name.startswith(prefix)}
+
+    def message(self, commit: str) -> str:
+        """The whole message of a commit that is here."""
+        return self._run("log", "-1", "--format=%B", commit, "--").decode(errors="replace")
+
+    def put_away(self, branch: str, tip: str, reason: str, place: str) -> bool:
+        """Take a branch away and keep its commits under another name, below a commit that says why.
+
+        Args:
+            branch: its name.
+            tip: where it is; its commits are here.
+            reason: the message.
+            place: the full name, e.g. ``refs/closed/NAME``.
+
+        Returns:
+            False if the branch was elsewhere: others were quicker.
+        """
+        tree = self._run("rev-parse", f"{tip}^{{tree}}").decode().strip()
+        kept = self._commit(tree, reason, tip)
+        lease = f"--force-with-lease=refs/heads/{branch}:{tip}"
+        wanted = (f"+{kept}:{place}", f":refs/heads/{branch}")
+        done = self._try("push", "--porcelain", "--no-verify", "--atomic", lease, self.remote, *wanted)
+        if done.returncode != 0:
+            said = done.stdout.decode(errors="replace") + done.stderr.decode(errors="replace")
+            if "stale info" in said or "cannot lock ref" in said:
+                return False
+            raise self._failure("push", done)
+        return True
+
+    def take(self, folder: Path, commit: str) -> None:
+        """Bring a commit of a clone, with what it stands on, into this repository; no name of it is left here."""
+        self._run("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", str(folder), commit)
+
     def read(self, commit: str, path: str) -> str | None:
         """A file of a commit as text; None if there is none."""
         done = self._try("cat-file", "blob", f"{commit}:{self._prefix}{path}")
