@@ -15,8 +15,10 @@ from gitrain.operations.list_environments import list_environments as list_all
 from gitrain.operations.plan_deployment import make_plan
 from gitrain.reports.deployments_markdown import render_applied, render_environments, render_plan
 from gitrain.settings import load_settings
+from gitrain.verdicts import Outcome
 from gitrain.wiring.deployments import (
     actor_of,
+    clear_state,
     command_here,
     open_deployer,
     open_deployment,
@@ -44,10 +46,12 @@ def apply(arguments: argparse.Namespace) -> int:
     """Make the environment run what is desired."""
     if not 0 <= arguments.wait <= 86_400:
         raise UsageError(f"--wait is {arguments.wait:g}", fix="give seconds, 0 to 86400.")
-    tools = open_deployment(
-        arguments.directory, arguments.environment, progress_to_stderr(), approved_by=arguments.approved_by
-    )
+    progress = progress_to_stderr()
+    tools = open_deployment(arguments.directory, arguments.environment, progress, approved_by=arguments.approved_by)
     applied = apply_deployment(tools, again=arguments.again, wait=arguments.wait)
+    if applied.plan.steps and applied.outcome is Outcome.PASSED:
+        for name in clear_state(load_settings(Path(arguments.directory))):
+            progress(f"{arguments.environment}: removed {name}, which nothing here runs from")
     if arguments.json:
         print_json(applied.to_json())
     else:

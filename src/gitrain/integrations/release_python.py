@@ -1,6 +1,7 @@
 """The Python that has what a release requires: this one, or an environment of its own made with uv."""
 
 import fcntl
+import os
 import platform
 import shutil
 import subprocess
@@ -88,6 +89,8 @@ class ReleasePython:
         with (self._folder / f"{folder.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if (folder / _COMPLETE).exists():
+                # Used just now: what nobody has used for long is discarded some day.
+                os.utime(folder / _COMPLETE)
                 return python
             # An environment does not survive being moved: it is made in its place, and finished by a mark.
             shutil.rmtree(folder, ignore_errors=True)
