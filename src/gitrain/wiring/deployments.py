@@ -22,7 +22,6 @@ from gitrain.integrations.deployment_branch import DeploymentBranch
 from gitrain.integrations.git_history import GitHistory, person_of
 from gitrain.integrations.local_deployer import LocalDeployer
 from gitrain.integrations.local_leftovers import VENVS, discard_unused, taking_bundle
-from gitrain.integrations.local_leftovers import VENVS, discard_unused, taking_bundle
 from gitrain.integrations.release_python import ReleasePython
 from gitrain.integrations.requirements import InstalledPackages
 from gitrain.operations.carry_out_plan import DeploymentTools
@@ -37,7 +36,6 @@ from gitrain.wiring.releases import open_release_keys, open_release_stores
 
 __all__ = [
     "actor_of",
-    "clear_state",
     "clear_state",
     "command_here",
     "open_deployer",
@@ -57,11 +55,6 @@ def state_folder(settings: Settings) -> Path:
     A runner that cleans its checkout before each job needs another place than the checkout.
     """
     return Path(os.environ.get("GITRAIN_STATE") or settings.root / ".gitrain").absolute()
-
-
-def clear_state(settings: Settings) -> list[str]:
-    """Remove the bundles and environments of Python that nothing here runs from, save the newest; what was removed."""
-    return discard_unused(state_folder(settings), now=time.time())
 
 
 def clear_state(settings: Settings) -> list[str]:
