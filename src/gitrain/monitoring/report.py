@@ -2,9 +2,10 @@
 
 Verdicts are named ``FAMILY:WHAT``. The families:
 
-* ``service``: ``service:errors`` and ``service:latency`` (where figures of the replicas are given), ``service:missing``,
-  ``service:stale``, ``service:clock``, ``service:log``;
-* ``data``: ``data:contract`` (live inputs by the contract), ``data:labels`` (coverage), ``data:duplicates``;
+* ``service``: ``service:errors`` and ``service:latency`` (where figures of the replicas are given),
+  ``service:missing``, ``service:stale``, ``service:clock``, ``service:log``;
+* ``data``: ``data:contract`` (live inputs by the contract), ``data:features`` (what was made of them, by theirs),
+  ``data:labels`` (how many came, and whether they agree);
 * ``drift``: ``drift:FEATURE`` and ``drift:prediction``;
 * ``performance``: ``performance:METRIC`` and ``performance:SLICE=GROUP``;
 * ``calibration``: ``calibration:all``;
@@ -98,11 +99,12 @@ class LabelCounts(Section):
         predictions: in the window, each counted once.
         mature: those whose label should be known by now.
         labelled: mature ones with a label.
-        coverage: labelled / mature; None without a mature one.
+        coverage: the share of mature ones whose row has come, labelled or undefined; None without a mature one.
         never_came: mature ones that the entity's table does not have at all.
         undefined: mature ones that it has, and for which the target is null (it never happened).
         duplicates: records of the log that repeat one: the same request and row, or the same entity again.
-        repeated: labels that stand twice in the table and are equal.
+        repeated: rows of the table that stand there again and are equal.
+        contradictory: entities that the table has several and different labels of; they are left out.
     """
 
     predictions: int = Field(default=0, ge=0)
@@ -113,6 +115,7 @@ class LabelCounts(Section):
     undefined: int = Field(default=0, ge=0)
     duplicates: int = Field(default=0, ge=0)
     repeated: int = Field(default=0, ge=0)
+    contradictory: int = Field(default=0, ge=0)
 
 
 class DayRow(Section):
@@ -123,8 +126,8 @@ class DayRow(Section):
         predictions: how many.
         labelled: those with a label.
         loss: their mean log loss.
-        base_loss: the mean log loss of the model's reference at the rate of positives.
-        excess: the day's statistic that performance is tested by.
+        base_loss: the mean log loss of the day's own share of positives, as a constant probability.
+        excess: what performance is tested by: the day's loss / base loss.
         probability: the mean probability of all predictions.
         positive_share: the share of positives.
         missing_share: of feature values that were not known, over all features.
@@ -198,7 +201,7 @@ class SliceRow(Section):
         coverage: of mature predictions.
         loss: the mean log loss.
         reference_loss: of the same group on the holdout.
-        excess: the mean of the statistic that performance is tested by.
+        excess: the mean of the days' loss / base loss.
         excess_low: the lower limit of that mean, valid at all looks together.
         excess_high: the upper limit.
         threshold: what `excess_low` is not to lie above.

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self, cast
 from pydantic import Field, model_validator
 
 from gitrain.documents import Document, Section
+from gitrain.pipeline.monitoring_params import MonitoringParams
 from gitrain.pipeline.retraining_params import RetrainingParams
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "DataParams",
     "EvaluationParams",
     "GatesParams",
+    "MonitoringParams",
     "Params",
     "RetrainingParams",
     "ServingParams",
@@ -217,6 +219,7 @@ class Params(Document):
         gates: what the model is judged by.
         checks: the bounds of the training checks.
         serving: how the model is served.
+        monitoring: how predictions in service are judged.
         retraining: what asks for a new model, and how often one is tried.
     """
 
@@ -227,4 +230,5 @@ class Params(Document):
     gates: GatesParams = GatesParams()
     checks: ChecksParams = ChecksParams()
     serving: ServingParams = ServingParams()
+    monitoring: MonitoringParams = MonitoringParams()
     retraining: RetrainingParams = RetrainingParams()
