@@ -28,8 +28,6 @@ __all__ = [
 Floats = NDArray[np.float64]
 
 _SMALLEST = float(np.finfo(np.float64).eps)
-# A limit that is not known yet.
-_UNKNOWN = 1e9
 #: A day's loss / base loss counts as this at most: one day cannot outweigh a month.
 LOST_SKILL = 3.0
 
@@ -142,8 +140,8 @@ def look_at(
             day=day,
             days=number + 1,
             estimate=_rounded(limits.estimate[number]),
-            lower=_rounded(limits.lower[number]),
-            upper=_rounded(limits.upper[number]),
+            lower=_finite(limits.lower[number]),
+            upper=_finite(limits.upper[number]),
             alarm=bool(alarms[number]),
             naive_alarm=bool(naive[number]),
         )
@@ -205,7 +203,8 @@ def judge_sequence(sequence: LookSequence, *, minimum_days: int, what: str, unit
             figures=figures,
         )
     last = looks[-1]
-    limits = f" ({last.lower:.3f} to {last.upper:.3f})" if abs(last.upper) < _UNKNOWN else ""
+    known = last.lower is not None and last.upper is not None
+    limits = f" ({last.lower:.3f} to {last.upper:.3f})" if known else ""
     return Verdict(
         name=sequence.name,
         outcome=Outcome.PASSED,
@@ -220,5 +219,8 @@ def _units(count: int, unit: str) -> str:
 
 
 def _rounded(value: float) -> float:
-    # JSON has no infinity: limits that are not known yet lie far beyond any value.
-    return float(f"{min(max(float(value), -_UNKNOWN), _UNKNOWN):.6g}")
+    return float(f"{float(value):.6g}")
+
+
+def _finite(value: float) -> float | None:
+    return _rounded(value) if np.isfinite(value) else None

@@ -255,8 +255,8 @@ class Look(Section):
         day: the newest day that it knew.
         days: how many it knew.
         estimate: the mean of the statistic so far.
-        lower: its lower limit, valid at all looks together.
-        upper: its upper limit.
+        lower: its lower limit, valid at all looks together; None where nothing is known yet.
+        upper: its upper limit, likewise.
         alarm: whether the lower limit is above the threshold.
         naive_alarm: whether the test that is meant for one look would raise one.
     """
@@ -264,8 +264,8 @@ class Look(Section):
     day: str
     days: int = Field(ge=1)
     estimate: float
-    lower: float
-    upper: float
+    lower: float | None
+    upper: float | None
     alarm: bool
     naive_alarm: bool
 
