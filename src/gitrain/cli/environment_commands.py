@@ -31,6 +31,7 @@ ENVIRONMENT_COMMANDS = (
             _AGAIN,
             _WAIT,
             _flag("--approved-by", metavar="NAME", help="who approved it, for the record"),
+            _flag("--no-revert", action="store_true", help="after an abort, do not propose to put the file back"),
             _JSON,
         ),
     ),

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from gitrain.cli.console import print_json, print_text
-from gitrain.environments.forge import ProposalState
+from gitrain.cli.proposals import proposal_text
 from gitrain.operations.check_environments import check_environments
 from gitrain.operations.environment_diff import environment_diff
 from gitrain.operations.environment_history import environment_history
@@ -133,23 +133,6 @@ def _suspend(arguments: argparse.Namespace, *, suspended: bool) -> int:
 def _show(proposed: ProposedChange, title: str, arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(proposed.to_json())
-        return proposed.outcome.exit_code
-    parts = [render_verdicts(title, proposed.verdicts).rstrip("\n")]
-    if proposed.changed:
-        parts.append(f"```diff\n{proposed.changed}\n```")
-    if proposed.difference is not None:
-        parts.append(render_difference(proposed.difference).rstrip("\n"))
-    if proposed.proposal is not None:
-        parts.append(_where(proposed))
-    print_text("\n\n".join(parts))
+    else:
+        print_text(proposal_text(proposed, title))
     return proposed.outcome.exit_code
-
-
-def _where(proposed: ProposedChange) -> str:
-    proposal = proposed.proposal
-    if proposal is None:
-        return ""
-    place = proposal.url or f"branch {proposal.branch}, commit {proposal.commit[:12]}"
-    if proposal.state is ProposalState.MERGED:
-        return f"Merged: {place}"
-    return f"{'Proposed' if proposal.created else 'Proposed before'}: {place}"
