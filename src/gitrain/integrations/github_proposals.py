@@ -111,14 +111,14 @@ class GitHubProposals:
         )
 
     def close(self, branch: str, comment: str) -> None:
-        """Close the pull request, then say why: a comment twice is worse than none. The branch is kept."""
+        """Close the pull request, then say why: twice would be worse than never. The branch is kept."""
         self.api.need_token("closing a pull request")
         found = self.find(branch)
         if found is None or found.state is not ProposalState.OPEN:
             return
         try:
             self.api.request("PATCH", f"{self.api.root}/pulls/{found.number}", {"state": "closed"})
-            self.api.request("POST", f"{self.api.root}/issues/{found.number}/comments", {"body": comment}, once=True)
+            _comment(self.api, found.number, comment)
         except GitHubRefusal as error:
             raise self.api.refused(f"closing pull request {found.number}", error) from error
 
@@ -202,7 +202,16 @@ class GitHubIssues:
     def _close(self, issue: Mapping[str, Any], comment: str) -> None:
         place = f"{self.api.root}/issues/{_number(issue)}"
         self.api.request("PATCH", place, {"state": "closed", "state_reason": "completed"})
-        self.api.request("POST", f"{place}/comments", {"body": comment}, once=True)
+        _comment(self.api, _number(issue), comment)
+
+
+def _comment(api: GitHubApi, number: int | None, text: str) -> None:
+    try:
+        api.request("POST", f"{api.root}/issues/{number}/comments", {"body": _cut(text)}, once=True)
+    except GitHubRefusal as error:
+        # It may be there although the answer was lost; what matters is done.
+        if error.status not in TRANSIENT:
+            raise
 
 
 def _mark(key: str) -> str:
