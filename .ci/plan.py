@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""What CI has to do for a change: everything, or for documentation alone next to nothing. Needs git and no packages.
+"""What CI has to do for a change: everything, or for documentation and environments alone little. Needs git, no packages.
 
 .ci/plan.py --base origin/main
 """
 
 import argparse
+import json
 import re
 import subprocess
 import sys
@@ -14,11 +15,14 @@ from pathlib import Path, PurePosixPath
 _DOCUMENTATION = re.compile(r"docs/.*|.*\.md|LICENSE|NOTICE|CITATION\.cff")
 # A .md file there is an input, an output or a test's.
 _NEVER = ("data", "models", "reports", "src", "tests", ".ci", ".github")
+# The name of an environment; what else lies there is none, and is judged all the same.
+_ENVIRONMENT = re.compile(r"environments/([a-z][a-z0-9-]{0,39})\.yaml")
+_FOLDER = "environments/"
 _SHOWN = 10
 
 
 def scope_of(changed: Sequence[str], pipeline: str) -> tuple[str, str]:
-    """The scope, "documentation" or "everything", and why.
+    """The scope, "documentation", "environments" or "everything", and why.
 
     Args:
         changed: paths that differ from the base, relative to the root.
@@ -28,13 +32,23 @@ def scope_of(changed: Sequence[str], pipeline: str) -> tuple[str, str]:
     if not changed:
         return "everything", "nothing differs from the base, so nothing says what may be left out"
     named = {word.strip("./") for word in re.findall(r"[^\s\[\]{},:\"']+", pipeline)} - {""}
-    for path in changed:
+    # What runs somewhere is another question than what is built: a promotion builds and trains nothing.
+    others = [path for path in changed if not _ENVIRONMENT.fullmatch(path)]
+    for path in others:
         above = {str(parent) for parent in PurePosixPath(path).parents} | {path}
         if not _DOCUMENTATION.fullmatch(path) or path.split("/")[0] in _NEVER:
             return "everything", f"{path} is no documentation"
         if above & named:
             return "everything", f"dvc.yaml names {path}"
+    if len(others) < len(changed):
+        return "environments", "only files of environments differ: the change is judged, and nothing is built or trained"
     return "documentation", "only documentation differs: no data is moved, nothing is trained or judged again"
+
+
+def touched_by(changed: Sequence[str]) -> list[str]:
+    """The environments whose files differ; ``?`` stands for whatever else lies beside them."""
+    found = [_ENVIRONMENT.fullmatch(path) for path in changed if path.startswith(_FOLDER)]
+    return sorted({match[1] if match else "?" for match in found})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,7 +69,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         changed, scope, reason = [], "everything", "there is no base to compare with"
 
-    plan = {"scope": scope, "base": base, "lock": _lock("HEAD"), "base_lock": _lock(base) if base else "none"}
+    plan = {
+        "scope": scope,
+        "base": base,
+        "lock": _lock("HEAD"),
+        "base_lock": _lock(base) if base else "none",
+        "touched": json.dumps(touched_by(changed) if start else _all()),
+    }
     lines = "".join(f"{key}={value}\n" for key, value in plan.items())
     print(f"{scope}: {reason} ({len(changed)} files since {base[:12] or 'nothing'})", file=sys.stderr)
     if options.summary:
@@ -78,6 +98,11 @@ def _markdown(scope: str, reason: str, changed: Sequence[str]) -> str:
 
 def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def _all() -> list[str]:
+    """The environments that there are, where nothing says which of them differ."""
+    return touched_by(_git("ls-tree", "-r", "--name-only", "HEAD", "--", _FOLDER).splitlines())
 
 
 def _commit(name: str) -> str:
