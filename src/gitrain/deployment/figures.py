@@ -13,7 +13,15 @@ from dataclasses import dataclass, field
 
 from gitrain.deployment.sequential import Counted
 
-__all__ = ["ProxiedRequest", "Sample", "Totals", "parse_numbers", "proxied_figures", "service_figures"]
+__all__ = [
+    "ProxiedRequest",
+    "Sample",
+    "Totals",
+    "copied_figures",
+    "parse_numbers",
+    "proxied_figures",
+    "served_figures",
+]
 
 #: A number of Prometheus: its name and its labels, sorted.
 Sample = tuple[str, tuple[tuple[str, str], ...]]
@@ -21,7 +29,8 @@ Sample = tuple[str, tuple[tuple[str, str], ...]]
 _LINE = re.compile(r"(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(?P<labels>.*)\})?\s+(?P<value>\S+)(?:\s+-?\d+)?")
 _LABEL = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*=\s*"((?:[^"\\]|\\.)*)"\s*,?')
 _COUNTED = ("_total", "_bucket", "_count")
-_OWN, _PROXIED = "own", "proxied"
+# Where something was counted.
+_OWN, _PROXIED, _COPIED = "own", "proxied", "copied"
 _GAVE_UP = 499
 
 
@@ -106,22 +115,17 @@ def proxied_figures(requests: Iterable[ProxiedRequest], slow_seconds: float) -> 
     }
 
 
-def service_figures(grown: Mapping[Sample, float], slow_seconds: float, *, copies: bool = False) -> dict[str, Counted]:
-    """What services say of themselves, by the name of a canary's rule.
+def served_figures(grown: Mapping[Sample, float], slow_seconds: float) -> dict[str, Counted]:
+    """What services say of themselves, by the name of a canary's rule, copies included.
 
     Args:
         grown: by how much their counters have grown.
         slow_seconds: longer answers are slow. Services count answers in classes of duration: the limit is taken at the
             end of the class that it lies in, or of the last one that has an end.
-        copies: what became of the copies that they sent, instead.
 
     Returns:
         Counts of requests; empty where there were none.
     """
-    return _copied(grown) if copies else _served(grown, slow_seconds)
-
-
-def _served(grown: Mapping[Sample, float], slow_seconds: float) -> dict[str, Counted]:
     statuses = _by_label(grown, "gitrain_requests_total", "status")
     total = round(sum(statuses.values()))
     found: dict[str, Counted] = {}
@@ -150,16 +154,32 @@ def _served(grown: Mapping[Sample, float], slow_seconds: float) -> dict[str, Cou
     return found
 
 
-def _copied(grown: Mapping[Sample, float]) -> dict[str, Counted]:
+def copied_figures(grown: Mapping[Sample, float]) -> tuple[dict[str, Counted], dict[str, Counted]]:
+    """What the services that sent copies say became of them.
+
+    Args:
+        grown: by how much the senders' counters have grown.
+
+    Returns:
+        What the release that got the copies did, by the name of a canary's rule; and the same of the senders, which had
+        answered every request that they copied. Both are empty where there were none.
+    """
     copies = _by_label(grown, "gitrain_shadow_copies_total", "outcome")
     differences = _by_label(grown, "gitrain_shadow_differences_total", "kind")
     rows = sum(_by_label(grown, "gitrain_shadow_rows_total", "").values())
     compared = round(copies.get("compared", 0.0))
-    found: dict[str, Counted] = {}
+    sent = round(sum(copies.get(outcome, 0.0) for outcome in ("compared", "failed", "refused")))
+    if not sent:
+        return {}, {}
+    found = {
+        f"errors:{_COPIED}": _counted(copies.get("failed", 0.0), sent),
+        f"refused:{_COPIED}": _counted(copies.get("refused", 0.0), sent),
+    }
+    senders = dict.fromkeys(found, Counted(0, sent))
     if rows and compared:
         for rule, kind in (("disagreement", "decision"), ("distance", "probability")):
             found[rule] = _counted(differences.get(kind, 0.0) / rows * compared, compared)
-    return found
+    return found, senders
 
 
 def _by_label(grown: Mapping[Sample, float], name: str, label: str) -> dict[str, float]:

@@ -24,9 +24,10 @@ from typing import Any
 
 from gitrain.deployment.routing import Backend, turns
 from gitrain.errors import DeploymentError
-from gitrain.integrations.caddy_requests import COPY_HEADER, CaddyRequests
+from gitrain.integrations.caddy_requests import CaddyRequests
 from gitrain.integrations.files import replacing
 from gitrain.integrations.local_process import start_detached
+from gitrain.serving.shadow import COPY_HEADER
 
 __all__ = ["CaddyProxy", "find_caddy"]
 

@@ -15,10 +15,7 @@ from typing import Any, BinaryIO
 from gitrain.deployment.figures import ProxiedRequest
 from gitrain.integrations.files import replacing
 
-__all__ = ["COPY_HEADER", "CaddyRequests"]
-
-#: Marks a copy that a service sends to another past the proxy: no user can.
-COPY_HEADER = "X-Gitrain-Copy"
+__all__ = ["CaddyRequests"]
 
 _REQUESTS, _WATCHED = "requests.log", "watched"
 _ON, _OFF = b"on", b"off"

@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 
 from gitrain.deployment.canary import judge_canary, rules_of
 from gitrain.deployment.deployer import Stretch
-from gitrain.deployment.figures import ProxiedRequest, Totals, parse_numbers, proxied_figures, service_figures
+from gitrain.deployment.figures import (
+    ProxiedRequest,
+    Sample,
+    Totals,
+    copied_figures,
+    parse_numbers,
+    proxied_figures,
+    served_figures,
+)
 from gitrain.deployment.replicas import Replica
 from gitrain.deployment.sequential import Counted
 from gitrain.environments.document import Environment, Strategy
@@ -128,7 +136,7 @@ class _Counts:
     _seen_new: dict[str, Counted] = field(default_factory=dict)
     _seen_old: dict[str, Counted] = field(default_factory=dict)
 
-    def look(self, replica: Replica, numbers: Mapping[tuple[str, tuple[tuple[str, str], ...]], float]) -> None:
+    def look(self, replica: Replica, numbers: Mapping[Sample, float]) -> None:
         (self._new if replica.id in self.challenger else self._old).look(replica.id, numbers)
 
     def proxied(self, requests: Sequence[ProxiedRequest], ports: set[int], slow_seconds: float) -> None:
@@ -139,11 +147,12 @@ class _Counts:
 
     def of_challenger(self, slow_seconds: float) -> dict[str, Counted]:
         # What became of the copies is known to who sent them.
-        copies = service_figures(self._old.grown, slow_seconds, copies=True)
-        return service_figures(self._new.grown, slow_seconds) | self._seen_new | copies
+        copies, _ = copied_figures(self._old.grown)
+        return served_figures(self._new.grown, slow_seconds) | self._seen_new | copies
 
     def of_champion(self, slow_seconds: float) -> dict[str, Counted]:
-        return service_figures(self._old.grown, slow_seconds) | self._seen_old
+        _, copies = copied_figures(self._old.grown)
+        return served_figures(self._old.grown, slow_seconds) | self._seen_old | copies
 
 
 def _gone(replica: Replica, what: str) -> Verdict:

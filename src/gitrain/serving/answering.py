@@ -26,10 +26,12 @@ class Asked:
     Attributes:
         request_id: its name in the answer and in the log.
         rows: at least one.
+        copy: whether it is a copy of a request that another release has answered.
     """
 
     request_id: str
     rows: Sequence[Row]
+    copy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,10 @@ class Answering:
         Raises nothing that one request could do to the others: where the rows together fail, each request is tried by
         itself.
         """
+        if any(one.copy for one in asked) and not all(one.copy for one in asked):
+            # They are logged in different places.
+            apart = {copy: iter(self.answer([one for one in asked if one.copy is copy])) for copy in (False, True)}
+            return [next(apart[one.copy]) for one in asked]
         try:
             return self._together(asked)
         except IntegrationError as error:
@@ -146,6 +152,7 @@ class Answering:
                 stale=predictions.stale,
                 probabilities=predictions.probabilities,
                 decisions=predictions.decisions,
+                copies=asked[0].copy,
             ),
             predictions.newest,
         )

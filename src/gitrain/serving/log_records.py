@@ -67,6 +67,7 @@ class PredictedRows:
         stale: the histories that the store was behind with.
         probabilities: shape (rows,).
         decisions: shape (rows,).
+        copies: whether their requests were copies of what another release has answered.
     """
 
     time: datetime
@@ -79,6 +80,7 @@ class PredictedRows:
     stale: Sequence[tuple[str, ...]]
     probabilities: NDArray[np.float64]
     decisions: NDArray[np.bool_]
+    copies: bool = False
 
     def __len__(self) -> int:
         return len(self.request_ids)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from gitrain.serving.answering import Answering, PredictionObserver
 from gitrain.serving.log_records import LogObserver
 from gitrain.serving.requests import RequestSchema
+from gitrain.serving.shadow import Compared, CopyOutcome
 
 __all__ = ["OpenedService", "ServiceObserver"]
 
@@ -16,6 +17,9 @@ class ServiceObserver(PredictionObserver, LogObserver, Protocol):
 
     def opened(self, *, seconds: float, labels: Mapping[str, str]) -> None:
         """The model is open, after so many seconds; `labels` say which it is."""
+
+    def copied(self, outcome: CopyOutcome, compared: Compared | None) -> None:
+        """What became of a copy of a request. Called from the thread that sends them, and from the one that answers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +33,8 @@ class OpenedService:
         describe: what GET /release says, now.
         check: why the service is not ready; None where it is. It asks the store.
         close: ends what runs on its own; the prediction log is written to its end.
+        copy: takes over a request that was answered with 200, by its name, its body and its answer, to send a copy of
+            it where it is told to; never waits. None: nobody tells this service anything of copies.
     """
 
     schema: RequestSchema
@@ -37,3 +43,4 @@ class OpenedService:
     describe: Callable[[], Mapping[str, Any]]
     check: Callable[[], str | None]
     close: Callable[[], None]
+    copy: Callable[[str, bytes, bytes], None] | None = None

@@ -12,8 +12,10 @@ from pydantic import Field
 
 from gitrain.documents import Document
 
-__all__ = ["COPIES", "FAR", "Compared", "CopyOrder", "CopyOutcome", "compare_answers", "judge_status"]
+__all__ = ["COPIES", "COPY_HEADER", "FAR", "Compared", "CopyOrder", "CopyOutcome", "compare_answers", "judge_status"]
 
+#: Marks a copy that a service sends to another past the proxy; the proxy takes it off what users send.
+COPY_HEADER = "X-Gitrain-Copy"
 #: The name of the file that says where copies go, in the folder of an environment.
 COPIES = "copies.json"
 #: Probabilities that are further apart than this are far from each other: retrained models seldom are.

@@ -14,6 +14,7 @@ from typing import Any
 from gitrain.documents import parse_json
 from gitrain.errors import ModelError, SettingsError
 from gitrain.integrations.prediction_log import PredictionLog
+from gitrain.integrations.shadow_copies import ShadowCopies
 from gitrain.pipeline.layout import IDENTITY, KNOWN_ANSWERS, PREDICTION_LOG, SERVING_MANIFEST
 from gitrain.project import Project, load_project
 from gitrain.release.identity import ReleaseIdentity
@@ -29,8 +30,10 @@ from gitrain.settings import Settings, load_settings
 from gitrain.wiring.models import open_served_model
 from gitrain.wiring.online import open_lookup
 
-__all__ = ["UNRELEASED", "describe_service", "open_service", "service_root"]
+__all__ = ["COPIES_LOG", "UNRELEASED", "describe_service", "open_service", "service_root"]
 
+#: The folder inside that of the prediction log where answers to copies of requests are logged.
+COPIES_LOG = "copies"
 #: The version of a service that runs from a working tree.
 UNRELEASED = "0.0.0+unreleased"
 
@@ -93,8 +96,19 @@ def open_service(root: Path, observer: ServiceObserver) -> OpenedService:
     readiness = Readiness(_known(root), schema=schema, predictor=predictor)
     folder = Path(os.environ.get("GITRAIN_PREDICTION_LOG") or root / PREDICTION_LOG)
     log = PredictionLog(folder, clock=_now, observer=observer)
-    # Last: it is a thread, and what failed before it is tried again.
-    log.start()
+    orders = os.environ.get("GITRAIN_COPIES")
+    # The log of what nobody was told: whoever reads that of predictions does not look into its folders.
+    shadow = PredictionLog(folder / COPIES_LOG, clock=_now, observer=observer) if orders else None
+    copies = ShadowCopies(Path(orders), observer.copied) if orders else None
+    # Last: they are threads, and what failed before them is tried again.
+    running = [each for each in (log, shadow, copies) if each is not None]
+    for each in running:
+        each.start()
+
+    def close() -> None:
+        for each in reversed(running):
+            each.close()
+
     observer.opened(
         seconds=seconds,
         labels={
@@ -107,11 +121,14 @@ def open_service(root: Path, observer: ServiceObserver) -> OpenedService:
     )
     return OpenedService(
         schema=schema,
-        answering=Answering(schema, predictor, release=version, clock=_now, observer=_CountedAndLogged(observer, log)),
+        answering=Answering(
+            schema, predictor, release=version, clock=_now, observer=_CountedAndLogged(observer, log, shadow or log)
+        ),
         remote=url is not None and not url.startswith("sqlite:"),
         describe=lambda: _description(found, manifest, seconds, readiness),
         check=readiness.check,
-        close=log.close,
+        close=close,
+        copy=copies.offer if copies is not None else None,
     )
 
 
@@ -119,10 +136,11 @@ def open_service(root: Path, observer: ServiceObserver) -> OpenedService:
 class _CountedAndLogged:
     observer: PredictionObserver
     log: PredictionLog
+    shadow: PredictionLog
 
     def predicted(self, rows: PredictedRows, newest: Mapping[str, datetime | None]) -> None:
         self.observer.predicted(rows, newest)
-        self.log.add(rows)
+        (self.shadow if rows.copies else self.log).add(rows)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from gitrain.serving.coalescing import Coalescer, QueueFull
 from gitrain.serving.log_records import PredictedRows
 from gitrain.serving.opened import OpenedService, ServiceObserver
 from gitrain.serving.requests import Problem, Rejection
+from gitrain.serving.shadow import COPY_HEADER, Compared, CopyOutcome
 
 __all__ = ["Application", "AsgiApp"]
 
@@ -37,6 +38,7 @@ AsgiApp = Callable[[_Scope, _Receive, _Send], Awaitable[None]]
 
 _logger = logging.getLogger("gitrain.service")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_COPY = COPY_HEADER.lower().encode()
 _JSON = re.compile(rb"application/(?:[a-z0-9.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
 
 
@@ -68,6 +70,7 @@ class Application:
         self._metrics = metrics
         self._opened: OpenedService | None = None
         self._coalescer: Coalescer[Asked, Outcome] | None = None
+        self._copy: Callable[[str, bytes, bytes], None] | None = None
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="large-requests")
         self._executor: ThreadPoolExecutor | None = None
         self._failure = "the service is starting"
@@ -104,7 +107,7 @@ class Application:
             beside=self._beside,
             executor=self._executor,
         )
-        self._opened = opened
+        self._opened, self._copy = opened, opened.copy
 
     async def ready(self) -> bool:
         """Whether predictions can be made: the model answered its known rows, and the store answers now."""
@@ -157,9 +160,12 @@ class Application:
     async def _predict(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
         arrived = self._clock()
         request_id, refusal = self._look_at_head(scope)
+        asked, copy = b"", False
         if refusal is None:
             try:
-                status, body = await self._answer(request_id, await self._body(receive))
+                asked = await self._body(receive)
+                copy = self._copy is not None and any(name == _COPY for name, _ in scope["headers"])
+                status, body = await self._answer(request_id, asked, copy)
             except _Refused as refused:
                 status, body = refused.status, _problems(request_id, refused.problems)
             except _Gone:
@@ -168,6 +174,9 @@ class Application:
             status, body = refusal.status, _problems(request_id, refusal.problems)
         await _send(send, status, body, request_id)
         self._metrics.answered(status, self._clock() - arrived)
+        # Last: the user has the answer by now.
+        if self._copy is not None and status == 200 and not copy:
+            self._copy(request_id, asked, body)
 
     def _look_at_head(self, scope: _Scope) -> "tuple[str, _Refused | None]":
         request_id = content_type = length = encoding = None
@@ -231,7 +240,7 @@ class Application:
     def _too_large(self) -> "_Refused":
         return _refused(413, "", f"a body has at most {self._max_bytes:,} bytes")
 
-    async def _answer(self, request_id: str, body: bytes) -> tuple[int, bytes]:
+    async def _answer(self, request_id: str, body: bytes, copy: bool) -> tuple[int, bytes]:
         opened, coalescer = self._opened, self._coalescer
         if opened is None or coalescer is None:
             raise _refused(503, "", self._failure)
@@ -239,7 +248,7 @@ class Application:
         if isinstance(rows, Rejection):
             return rows.status, _problems(request_id, rows.problems)
         try:
-            outcome = await coalescer.submit(Asked(request_id, rows), len(rows))
+            outcome = await coalescer.submit(Asked(request_id, rows, copy), len(rows))
         except QueueFull:
             raise _busy() from None
         match outcome:
@@ -317,6 +326,9 @@ class _Observer:
 
     def opened(self, *, seconds: float, labels: Mapping[str, str]) -> None:
         self.metrics.opened(seconds=seconds, labels=labels)
+
+    def copied(self, outcome: CopyOutcome, compared: Compared | None) -> None:
+        self.metrics.copied(outcome, compared)
 
 
 class _Gone(Exception):  # noqa: N818  (nobody is there to be told)

@@ -26,6 +26,7 @@ from prometheus_client import (
 )
 
 from gitrain.serving.log_records import PredictedRows
+from gitrain.serving.shadow import Compared, CopyOutcome
 
 __all__ = ["BANDS", "ServiceMetrics"]
 
@@ -68,6 +69,10 @@ class ServiceMetrics:
     gitrain_release_info                          several    1, with the release's version, commit, model and format
     gitrain_ready                                            1 if the model answers its known rows and the store answers
     gitrain_model_load_seconds                               how long it took to open the model
+    gitrain_shadow_copies_total                   outcome    copies for another release: compared, failed (no answer, or
+                                                             a 5xx), refused (4xx), dropped (queue full, or it was busy)
+    gitrain_shadow_rows_total                                rows that were compared
+    gitrain_shadow_differences_total              kind       rows that differ: decision, probability (by more than 0.3)
     ============================================  =========  =======================================================
 
     Args:
@@ -115,6 +120,12 @@ class ServiceMetrics:
             registry=registry,
             multiprocess_mode="livemax",
         )
+        copies = Counter("gitrain_shadow_copies", "Copies sent to another release", ["outcome"], registry=registry)
+        self._copies = {outcome: copies.labels(outcome) for outcome in ("compared", "failed", "refused", "dropped")}
+        self._copied_rows = Counter("gitrain_shadow_rows", "Rows of copies that were compared", registry=registry)
+        differences = Counter("gitrain_shadow_differences", "Rows of copies that differ", ["kind"], registry=registry)
+        self._differences = {kind: differences.labels(kind) for kind in ("decision", "probability")}
+        self._named = False
         self._by_status = {status: self._requests.labels(str(status)) for status in (200, 400, 422, 429, 503)}
 
     def answered(self, status: int, seconds: float) -> None:
@@ -129,6 +140,12 @@ class ServiceMetrics:
     def predicted(self, rows: PredictedRows, newest: Mapping[str, datetime | None]) -> None:
         """Rows have been predicted together."""
         self._calls.inc()
+        if not self._named:
+            self._named = True
+            for name in rows.features:
+                self._missing.labels(name)
+            for name in newest:
+                self._stale.labels(name)
         bands = np.minimum((rows.probabilities * 10).astype(np.int64), 9)
         for band, count in enumerate(np.bincount(bands, minlength=10).tolist()):
             if count:
@@ -159,6 +176,14 @@ class ServiceMetrics:
         """The model is open; `labels` as of gitrain_release_info."""
         self._load.set(seconds)
         self._release.labels(**labels).set(1)
+
+    def copied(self, outcome: CopyOutcome, compared: Compared | None) -> None:
+        """A copy of a request was sent to another release, or should have been; `compared` where both answered."""
+        self._copies[outcome].inc()
+        if compared is not None:
+            self._copied_rows.inc(compared.rows)
+            self._differences["decision"].inc(compared.decisions)
+            self._differences["probability"].inc(compared.far)
 
     def ready(self, value: bool) -> None:
         """Whether the worker is ready."""
