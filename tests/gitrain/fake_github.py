@@ -33,6 +33,7 @@ class FakeGitHub:
         pulls: by number.
         reviews: by pull request, in order.
         commits: of pull requests, by number.
+        comments: of pull requests, by number.
         brought: the pull requests of a commit.
         teams: `organisation/team` to members.
         faults: statuses, by the start of `VERB path`, that come before the true answer.
@@ -55,6 +56,7 @@ class FakeGitHub:
     pulls: dict[int, dict[str, Any]] = field(default_factory=dict)
     reviews: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     commits: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    comments: dict[int, list[str]] = field(default_factory=dict)
     brought: dict[str, list[int]] = field(default_factory=dict)
     teams: dict[str, list[str]] = field(default_factory=dict)
     faults: dict[str, list[int]] = field(default_factory=dict)
@@ -76,7 +78,11 @@ class FakeGitHub:
             "html_url": f"https://github.test/{REPOSITORY}/pull/{number}",
             "title": "A pull request",
             "user": {"login": author},
-            "head": {"ref": branch, "sha": head or self.sha(branch) or "0" * 40},
+            "head": {
+                "ref": branch,
+                "sha": head or self.sha(branch) or "0" * 40,
+                "repo": {"full_name": REPOSITORY},
+            },
             "base": {"ref": "main"},
         } | more
 
@@ -87,7 +93,7 @@ class FakeGitHub:
         for start, statuses in self.faults.items():
             if line.startswith(start) and statuses:
                 return JSONResponse({"message": "Resource not accessible by integration"}, statuses.pop(0))
-        body = await request.json() if request.method == "POST" else {}
+        body = await request.json() if request.method in ("PATCH", "POST") else {}
         found = self._found(request, request.url.path.strip("/").split("/"), body)
         if found is None:
             return JSONResponse({"message": "Not Found"}, 404)
@@ -127,8 +133,19 @@ class FakeGitHub:
             case ["repos", _, _, "pulls"] if request.method == "POST":
                 return self._open(body)
             case ["repos", _, _, "pulls"]:
-                branch = request.query_params["head"].partition(":")[2]
-                return [each for _, each in sorted(self.pulls.items(), reverse=True) if each["head"]["ref"] == branch]
+                branch = request.query_params.get("head", "").partition(":")[2]
+                state = request.query_params.get("state", "open")
+                return [
+                    each
+                    for _, each in sorted(self.pulls.items(), reverse=True)
+                    if branch in ("", each["head"]["ref"]) and state in ("all", each["state"])
+                ]
+            case ["repos", _, _, "pulls", number] if request.method == "PATCH":
+                self.pulls[int(number)] |= body
+                return self.pulls[int(number)]
+            case ["repos", _, _, "issues", number, "comments"] if request.method == "POST":
+                self.comments.setdefault(int(number), []).append(body["body"])
+                return {"id": 1}
         return None
 
     def _content(self, path: str, ref: str) -> Any:
@@ -148,7 +165,7 @@ class FakeGitHub:
 @contextlib.contextmanager
 def serving(fake: FakeGitHub) -> Iterator[FakeGitHub]:
     """The fake behind a port of this machine."""
-    routes = [Route("/{path:path}", fake.answer, methods=["GET", "POST"])]
+    routes = [Route("/{path:path}", fake.answer, methods=["GET", "PATCH", "POST"])]
     server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), port=0, log_config=None, lifespan="off"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -17,6 +17,9 @@ def proposal_text(proposed: ProposedChange, title: str) -> str:
         parts.append(render_difference(proposed.difference).rstrip("\n"))
     if proposed.proposal is not None:
         parts.append(_where(proposed))
+    if proposed.superseded:
+        withdrawn = ", ".join(each.url or f"branch {each.branch}" for each in proposed.superseded)
+        parts.append(f"Withdrawn, for this takes their place: {withdrawn}")
     return "\n\n".join(parts)
 
 

@@ -118,6 +118,19 @@ class Forge(Protocol):
             IntegrationError: the forge cannot be reached or refuses.
         """
 
+    def waiting(self, prefix: str) -> Sequence[Proposal]:
+        """The proposals that wait for review and whose branches begin so, by their names. Errors as in `head`."""
+
+    def withdraw(self, proposal: Proposal, comment: str) -> bool:
+        """Take a proposal back and say why: it is not declined, and may be made again.
+
+        Returns:
+            False if its branch was changed meanwhile: then it stays.
+
+        Raises:
+            IntegrationError: the forge cannot be reached or refuses.
+        """
+
     def merge(self, proposal: Proposal, title: str) -> Proposal:
         """Merge a proposal, where nobody's review stands in between.
 

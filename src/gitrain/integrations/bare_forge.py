@@ -18,7 +18,10 @@ from gitrain.environments.forge import (
 from gitrain.errors import DeploymentError
 from gitrain.integrations.git_remote import GitRemote
 
-__all__ = ["BareForge", "push_change"]
+__all__ = ["WITHDRAWN", "BareForge", "push_change"]
+
+#: Where the commits of a proposal are that was withdrawn, before its branch's name.
+WITHDRAWN = "refs/withdrawn/"
 
 _TRIES = 3
 _NOTHING = Unreadable(
@@ -60,6 +63,17 @@ class BareForge:
         stale = found is not None and found.state is ProposalState.MERGED
         commit, pushed = push_change(self.remote, change, stale=stale)
         return Proposal(branch=change.branch, commit=commit, state=ProposalState.OPEN, created=pushed)
+
+    def waiting(self, prefix: str) -> Sequence[Proposal]:
+        """The branches that begin so and are not merged."""
+        found = (self.find(branch) for branch in sorted(self.remote.branches(prefix)))
+        return [each for each in found if each is not None and each.state is ProposalState.OPEN]
+
+    def withdraw(self, proposal: Proposal, comment: str) -> bool:
+        """Put the branch away: what somebody may have added to it is kept under another name."""
+        return self.remote.put_away(
+            proposal.branch, proposal.commit, f"Withdrawn\n\n{comment}\n", f"{WITHDRAWN}{proposal.branch}"
+        )
 
     def merge(self, proposal: Proposal, title: str) -> Proposal:
         """Merge the branch into the default branch."""

@@ -22,7 +22,7 @@ from gitrain.environments.forge import (
     Unreadable,
 )
 from gitrain.errors import IntegrationError, UsageError
-from gitrain.integrations.bare_forge import push_change
+from gitrain.integrations.bare_forge import WITHDRAWN, push_change
 from gitrain.integrations.git_remote import GitRemote
 from gitrain.integrations.github_api import GitHubApi, GitHubRefusal, said_by, text_at
 
@@ -99,6 +99,39 @@ class GitHubForge:
                 return replace(there, created=False)
             raise self._api.refused("the pull request", error) from error
         return replace(_proposal(pull, change.branch, commit, ProposalState.OPEN), created=True)
+
+    def waiting(self, prefix: str) -> Sequence[Proposal]:
+        """The open pull requests of branches that begin so; a fork's branches are not ours, whatever their names."""
+        try:
+            pulls = list(self._api.items(f"{self._api.root}/pulls", None, {"state": "open"}))
+        except GitHubRefusal as error:
+            raise self._api.refused("pull requests", error) from error
+        ours = [pull for pull in pulls if text_at(pull, "head", "repo", "full_name").lower() == self.repository.lower()]
+        branches = {text_at(pull, "head", "ref"): pull for pull in ours}
+        return [
+            _proposal(pull, branch, text_at(pull, "head", "sha"), ProposalState.OPEN)
+            for branch, pull in sorted(branches.items())
+            if branch.startswith(prefix)
+        ]
+
+    def withdraw(self, proposal: Proposal, comment: str) -> bool:
+        """Put the branch away, which closes its pull request; close it if that is still open, and say why.
+
+        The branch goes first: one that is left would say that reviewers declined it. A comment twice is worse than
+        none, so it comes last.
+        """
+        self._api.need_token("closing a pull request")
+        place = f"{WITHDRAWN}{proposal.branch}"
+        tip = self.remote.branch(proposal.branch)
+        if tip is not None and not self.remote.put_away(proposal.branch, tip, f"Withdrawn\n\n{comment}\n", place):
+            return False
+        try:
+            self._api.request("PATCH", f"{self._api.root}/pulls/{proposal.number}", {"state": "closed"})
+            comments = f"{self._api.root}/issues/{proposal.number}/comments"
+            self._api.request("POST", comments, {"body": comment}, once=True)
+        except GitHubRefusal as error:
+            raise self._api.refused(f"closing pull request {proposal.number}", error) from error
+        return True
 
     def merge(self, proposal: Proposal, title: str) -> Proposal:
         """Never: merging is what reviewers do."""

@@ -79,6 +79,7 @@ def promote_environment(
         difference=difference,
         dry_run=dry_run,
         merge=merge,
+        supersedes=f"promote/{name}/",
     )
     return propose_change(forge, head, files.texts[name], environment, request)
 

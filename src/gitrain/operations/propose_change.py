@@ -1,7 +1,7 @@
 """Propose a change of one environment's file, once it was judged."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gitrain.deployment.difference import ReleaseDifference
@@ -9,6 +9,7 @@ from gitrain.deployment.record import RunningRelease
 from gitrain.environments.document import Environment, environment_path
 from gitrain.environments.edit import Value, with_values
 from gitrain.environments.forge import Change, Forge, ForgeHead, Proposal, ProposalState
+from gitrain.release.versions import Version
 from gitrain.reports.environments_markdown import render_proposal_body
 from gitrain.verdicts import Outcome, Verdict, worst
 
@@ -29,6 +30,7 @@ class ProposedChange:
         changed: what changes, as lines of a unified diff; empty if the file says so already.
         difference: between the two releases; None if they are the same.
         proposal: where it waits for review; None if it is not proposed.
+        superseded: the proposals that were withdrawn because this one takes their place.
     """
 
     environment: str
@@ -38,6 +40,7 @@ class ProposedChange:
     changed: str = ""
     difference: ReleaseDifference | None = None
     proposal: Proposal | None = None
+    superseded: tuple[Proposal, ...] = ()
 
     @property
     def outcome(self) -> Outcome:
@@ -66,6 +69,10 @@ class ProposedChange:
                 "url": proposal.url,
                 "created": proposal.created,
             },
+            "superseded": [
+                {"branch": each.branch, "commit": each.commit, "number": each.number, "url": each.url}
+                for each in self.superseded
+            ],
         }
 
 
@@ -84,6 +91,8 @@ class Request:
         difference: between the two releases; None if the release stays.
         dry_run: nothing is proposed.
         merge: it is merged at once, where no review stands in between.
+        supersedes: what the branches of earlier proposals begin with whose place this one takes; a version follows, and
+            those of later versions stay. None: it takes nobody's place.
     """
 
     environment: str
@@ -96,6 +105,7 @@ class Request:
     difference: ReleaseDifference | None = None
     dry_run: bool = False
     merge: bool = False
+    supersedes: str | None = None
 
 
 def desired_release(environment: Environment) -> RunningRelease | None:
@@ -145,6 +155,8 @@ def propose_change(
             verdicts.append(_verdict(name, Outcome.FAILED, reason))
         else:
             proposal = _propose(forge, head, content, request)
+    # What says so already may have been proposed by a run that was killed before it came to this.
+    settled = passed and (proposal is not None or content == text) and not request.dry_run
     return ProposedChange(
         environment=name,
         former=desired_release(environment),
@@ -153,7 +165,23 @@ def propose_change(
         changed="\n".join(changed),
         difference=request.difference,
         proposal=proposal,
+        superseded=tuple(_supersede(forge, request, proposal)) if settled else (),
     )
+
+
+def _supersede(forge: Forge, request: Request, proposal: Proposal | None) -> Iterator[Proposal]:
+    """Withdraw what is proposed of earlier versions: merged after this one, it would go back unnoticed."""
+    prefix = request.supersedes
+    wanted = Version.parse(request.branch.removeprefix(prefix)) if prefix is not None else None
+    if prefix is None or wanted is None:
+        return
+    place = (proposal.url or proposal.branch) if proposal is not None else environment_path(request.environment)
+    for each in forge.waiting(prefix):
+        version = Version.parse(each.branch.removeprefix(prefix))
+        if version is None or not version < wanted:
+            continue
+        if forge.withdraw(each, f"{request.title} ({place}) takes the place of this."):
+            yield each
 
 
 def _propose(forge: Forge, head: ForgeHead, content: str, request: Request) -> Proposal:
