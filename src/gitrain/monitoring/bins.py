@@ -1,0 +1,153 @@
+"""How the values of a column are spread over bins: all that drift needs to know of a million rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+__all__ = ["OTHER", "Bins", "CategoryBins", "NumberBins", "bins_of", "shares"]
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+#: The bin of categories that are too rare to have one.
+OTHER = "(other)"
+
+_PARTS = 10
+_CATEGORIES = 20
+# Of the grid that the Wasserstein distance is read from; its step is a fortieth of a standard deviation or less.
+_GRID = 256
+_TAIL = 0.001
+
+
+class Bins(Protocol):
+    """Bins of one column; the last one holds what is not known."""
+
+    @property
+    def size(self) -> int:
+        """How many there are."""
+
+    def numbers(self, values: pl.Series) -> Integers:
+        """The bin of each value, shape (rows,)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NumberBins:
+    """Bins between quantiles of the reference, so that each holds about as many of its rows.
+
+    Attributes:
+        edges: ascending, one more than there are bins of known values; the outer bins take what lies beyond.
+        low: where the grid of the Wasserstein distance begins: what is lower counts as this.
+        high: where it ends, likewise.
+        deviation: the standard deviation of the reference within the grid.
+    """
+
+    edges: tuple[float, ...]
+    low: float
+    high: float
+    deviation: float
+
+    @property
+    def size(self) -> int:
+        """How many bins there are, that of unknown values among them."""
+        return len(self.edges)
+
+    def numbers(self, values: pl.Series) -> Integers:
+        """The bin of each value; NaN and null are not known."""
+        known, mask = _known(values)
+        found = np.searchsorted(np.asarray(self.edges[1:-1]), known, side="right").astype(np.int64)
+        found[mask] = self.size - 1
+        return found
+
+    def grid(self, values: pl.Series) -> Floats:
+        """How many values lie in each cell of the grid, shape (cells,)."""
+        known, mask = _known(values)
+        width = self.high - self.low
+        if width <= 0:
+            return np.array([float((~mask).sum())])
+        cells = np.clip((known - self.low) * (_GRID / width), 0, _GRID - 1).astype(np.int64)
+        return np.bincount(cells[~mask] if mask.any() else cells, minlength=_GRID).astype(np.float64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CategoryBins:
+    """A bin for each of the most frequent categories of the reference, one for the others.
+
+    Attributes:
+        categories: their names; the last is `OTHER`.
+    """
+
+    categories: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        """How many bins there are, that of unknown values among them."""
+        return len(self.categories) + 1
+
+    def numbers(self, values: pl.Series) -> Integers:
+        """The bin of each value; null is not known."""
+        known = self.categories[:-1]
+        other = len(known)
+        found = values.cast(pl.String).replace_strict(
+            list(known), list(range(other)), default=other, return_dtype=pl.Int64
+        )
+        # replace_strict gives nulls the default, too.
+        numbers: Integers = found.to_numpy().copy()
+        if values.null_count():
+            numbers[values.is_null().to_numpy()] = other + 1
+        return numbers
+
+
+def bins_of(values: pl.Series, *, category: bool) -> NumberBins | CategoryBins:
+    """Bins that suit the values of the reference.
+
+    Args:
+        values: of the reference.
+        category: whether they are names.
+    """
+    if category:
+        counts = values.cast(pl.String).drop_nulls().value_counts(sort=True)
+        # Equal counts in the order of names: the same bins on every machine.
+        ordered = counts.sort(["count", values.name], descending=[True, False])[values.name].to_list()
+        return CategoryBins(categories=(*ordered[:_CATEGORIES], OTHER))
+    known, mask = _known(values)
+    known = known[~mask]
+    if not known.size:
+        return NumberBins(edges=(0.0, 1.0), low=0.0, high=0.0, deviation=0.0)
+    edges = np.unique(np.quantile(known, np.linspace(0, 1, _PARTS + 1), method="lower"))
+    if edges.size == 1:
+        only = edges[0]
+        edges = np.array([only - 1, only, np.nextafter(only, np.inf), only + 1])
+    low, high = np.quantile(known, [_TAIL, 1 - _TAIL], method="nearest")
+    return NumberBins(
+        edges=tuple(map(float, _with_own_bin(edges, known))),
+        low=float(low),
+        high=float(high),
+        deviation=float(np.clip(known, low, high).std()),
+    )
+
+
+def _with_own_bin(edges: Floats, known: Floats) -> Floats:
+    """A value that many rows have (no rain) has a bin of its own, which ends right above it."""
+    first = float(edges[0])
+    if edges.size > 2 and (known == first).mean() >= 1 / _PARTS:
+        return np.unique(np.concatenate([edges[:1], [np.nextafter(first, np.inf)], edges[1:]]))
+    return edges
+
+
+def _known(values: pl.Series) -> tuple[Floats, NDArray[np.bool_]]:
+    """The values as floats, 0 for what is not known, and which are not."""
+    floats: Floats = values.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    mask = ~np.isfinite(floats)
+    return (np.where(mask, 0.0, floats) if mask.any() else floats), mask
+
+
+def shares(counts: Floats | Sequence[float]) -> Floats:
+    """Counts as shares of all; zeros where there are none. Counts may have the shape (..., bins)."""
+    array = np.asarray(counts, dtype=np.float64)
+    total = array.sum(axis=-1, keepdims=True)
+    found: Floats = np.divide(array, total, out=np.zeros_like(array), where=total > 0)
+    return found

@@ -1,0 +1,76 @@
+"""Live rows by the contract: what was asked, and what was made of it."""
+
+import polars as pl
+
+from gitrain.data.batches import BatchScheme
+from gitrain.data.contracts import TableContract
+from gitrain.data.validation import validate
+from gitrain.features.definitions import FeatureSet
+from gitrain.monitoring.logged import MonitoredRows
+from gitrain.serving.requests import known_contract
+from gitrain.verdicts import Figure, Outcome, Verdict
+
+__all__ = ["judge_features", "judge_inputs"]
+
+_SHOWN = 3
+
+
+def judge_inputs(rows: MonitoredRows, features: FeatureSet, contract: TableContract, scheme: BatchScheme) -> Verdict:
+    """The columns known in advance, by the contract of the entity's table, as far as it speaks of them.
+
+    Rows that break it are no more than the contract lets go to quarantine of any batch.
+    """
+    return _judged(
+        "data:contract",
+        rows.known,
+        known_contract(features.entity, contract),
+        scheme,
+        table=features.entity.table,
+        share=contract.max_quarantined_share,
+    )
+
+
+def judge_features(features: pl.DataFrame, contract: TableContract, scheme: BatchScheme) -> Verdict:
+    """The features that models were given, by the feature contract, as far as it speaks of their rows."""
+    columns = {name: column for name, column in contract.schema.columns.items() if name in features.columns}
+    judged = TableContract(
+        schema=type(contract.schema)(columns),
+        row_rules={
+            name: rule for name, rule in contract.row_rules.items() if set(rule.meta.root_names()) <= set(columns)
+        },
+        max_null_share={name: 1.0 for name in columns},
+        rows=(0, None),
+        max_quarantined_share=1.0,
+        non_finite=[name for name in contract.non_finite if name in columns],
+    )
+    # Models take all numbers as floats; the contract has the types of the table.
+    typed = features.select(pl.col(name).cast(judged.dtypes[name], strict=False) for name in columns)
+    share = contract.max_quarantined_share
+    return _judged("data:features", typed, judged, scheme, table="features", share=share)
+
+
+def _judged(
+    name: str, frame: pl.DataFrame, contract: TableContract, scheme: BatchScheme, *, table: str, share: float
+) -> Verdict:
+    if not frame.height or not frame.width:
+        return Verdict(name=name, outcome=Outcome.INCONCLUSIVE, reason="there are no rows to judge")
+    result = validate(frame, contract, table=table, batch=None, scheme=scheme)
+    broken = result.quarantined.height
+    broken_share = broken / frame.height
+    findings = [finding.message for finding in result.findings if finding.severity != "warn"]
+    failing = [finding.message for finding in result.findings if finding.severity == "fail"]
+    figures: dict[str, Figure] = {"rows": frame.height, "broken": broken, "share": broken_share, "limit": share}
+    said = f": {'; '.join(findings[:_SHOWN])}" if findings else ""
+    if failing or broken_share > share:
+        return Verdict(
+            name=name,
+            outcome=Outcome.FAILED,
+            reason=f"{broken:,} of {frame.height:,} rows break the contract{said}",
+            figures=figures,
+        )
+    return Verdict(
+        name=name,
+        outcome=Outcome.PASSED,
+        reason=f"{broken:,} of {frame.height:,} rows break the contract, and {share:.2%} may{said}",
+        figures=figures,
+    )
