@@ -34,7 +34,7 @@ class Markup(str):
 Child = Markup | str | int | float | None
 
 
-def element(name: str, *children: Child, **attributes: str | float | bool | None) -> Markup:
+def element(name: str, /, *children: Child, **attributes: str | float | bool | None) -> Markup:
     """An element.
 
     Args:

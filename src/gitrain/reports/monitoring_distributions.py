@@ -1,0 +1,118 @@
+"""What moved, on the monitoring page: the distributions that did as charts, and all of them as a table."""
+
+from collections.abc import Sequence
+
+from gitrain.monitoring.report import FeatureDrift, MonitoringReport
+from gitrain.reports.markup import Child, Markup, element, figure, table
+from gitrain.reports.monitoring_parts import disclosure, legend, more, section
+from gitrain.reports.monitoring_words import percent
+from gitrain.reports.svg_distribution import distribution, sparkline
+
+__all__ = ["distributions"]
+
+_CARDS = 12
+_ROWS = 200
+_NAIVE = 0.2
+
+
+def distributions(report: MonitoringReport) -> Markup:
+    """The section."""
+    features = sorted(report.features, key=lambda each: -each.psi)
+    moved = [each for each in features if each.moved]
+    parts: list[Child] = [element("p", _summary(report, features, moved), class_="soft")]
+    if moved:
+        parts += [
+            legend([("was", "reference: the training data"), ("is", "now")]),
+            element("div", *(_card(place, each) for place, each in enumerate(moved[:_CARDS])), class_="cards"),
+        ]
+        if len(moved) > _CARDS:
+            parts.append(element("p", f"The {_CARDS} farthest are drawn; the table has all.", class_="soft small"))
+    if features:
+        # What did not move is looked up; what did is drawn above.
+        parts.append(element("h3", "All distributions"))
+        parts.append(_table(features[:_ROWS]))
+        parts.append(more(_ROWS, features, "distributions"))
+    return section("moved", "What moved", *parts)
+
+
+def _summary(report: MonitoringReport, features: Sequence[FeatureDrift], moved: Sequence[FeatureDrift]) -> str:
+    if not features:
+        return "No distribution was compared."
+    said = (
+        f"{len(moved)} of {len(features)} distributions are farther from the reference than whole {report.unit}s "
+        "of it are from each other."
+        if moved
+        else f"None of {len(features)} distributions has moved beyond what {report.unit}s of the reference differ by."
+    )
+    naive = sum(each.naive for each in features)
+    said += f" The usual rule, PSI above {_NAIVE:g}, would name {naive if naive else 'none'}."
+    if "drift" not in report.decides:
+        said += " Drift explains here; it does not decide."
+    return said
+
+
+def _card(place: int, feature: FeatureDrift) -> Markup:
+    limit = f" (by chance up to {figure(feature.threshold)})" if feature.threshold is not None else ""
+    figures = [f"PSI {figure(feature.psi)}{limit}"]
+    if feature.wasserstein is not None:
+        figures.append(f"{figure(feature.wasserstein)} sd apart")
+    if feature.missing or feature.reference_missing:
+        figures.append(f"not known {percent(feature.reference_missing)} → {percent(feature.missing)}")
+    histogram = feature.histogram
+    picture = distribution(
+        f"moved-{place}",
+        f"{feature.name}: now over the reference",
+        f"{feature.name} has moved: {', '.join(figures)}.",
+        histogram.reference,
+        histogram.current,
+        edges=histogram.edges,
+        categories=histogram.categories,
+    )
+    return element(
+        "article",
+        element("div", element("h3", feature.name), class_="card-head"),
+        element("p", " · ".join(figures), class_="soft small"),
+        picture,
+        disclosure("Figures", _bins(feature)),
+    )
+
+
+def _bins(feature: FeatureDrift) -> Markup:
+    histogram = feature.histogram
+    if histogram.categories:
+        names = list(histogram.categories)
+    else:
+        names = [
+            f"{figure(low)} to {figure(high)}" for low, high in zip(histogram.edges, histogram.edges[1:], strict=False)
+        ]
+    count = min(len(histogram.reference), len(histogram.current)) - 1
+    # A name for every bin, also where a file has fewer: a bin without a name is a number.
+    names = [names[place] if place < len(names) else f"bin {place + 1}" for place in range(max(count, 0))]
+    rows = [
+        (name, percent(was), percent(now))
+        for name, was, now in zip([*names, "not known"], histogram.reference, histogram.current, strict=False)
+    ]
+    return table(f"Shares of {feature.name}", ("", "reference", "now"), rows, right=(1, 2))
+
+
+def _table(features: Sequence[FeatureDrift]) -> Markup:
+    rows = [
+        (
+            feature.name,
+            sparkline(feature.histogram.reference, feature.histogram.current),
+            figure(feature.psi),
+            figure(feature.threshold),
+            figure(feature.p_value),
+            figure(feature.wasserstein),
+            percent(feature.reference_missing),
+            percent(feature.missing),
+            element("strong", "moved") if feature.moved else "no",
+            "above" if feature.naive else "–",
+        )
+        for feature in features
+    ]
+    header = (
+        "feature", "then, now", "PSI", "by chance up to", "p", "distance (sd)", "not known then", "now", "moved",
+        f"PSI > {_NAIVE:g}",
+    )  # fmt: skip
+    return table("How far each feature and the prediction moved", header, rows, right=range(2, 8), classes={1: "tight"})
