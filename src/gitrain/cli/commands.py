@@ -291,9 +291,13 @@ COMMANDS = (
     *ENVIRONMENT_COMMANDS,
     Command(
         ("rehearse",),
-        "walk the loop on this machine: a champion, a new batch, a challenger, its verdicts",
+        "walk the whole loop on this machine: train, release, promote, canary, refuse, roll back, under load",
         "gitrain.cli.rehearse:rehearse",
         (
+            _flag("--steps", action="store_true", help="list the steps and what each proves; do nothing"),
+            _flag("--until", metavar="STEP", help="end with this step (default: take all)"),
+            _flag("--approve", action="store_true", help="approve for production beforehand; the records say so"),
+            _flag("--keep", action="store_true", help="leave the environments running at the end"),
             _flag("--folder", default=".demo", help="the scratch folder, emptied first (default .demo)"),
             _JSON,
         ),

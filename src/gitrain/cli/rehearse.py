@@ -1,67 +1,89 @@
 """`gitrain rehearse`."""
 
 import argparse
-import json
-import time
+import os
+import sys
 from pathlib import Path
 
 from gitrain.cli.console import print_json, print_text, progress_to_stderr
-from gitrain.data.validation_report import ValidationReport
-from gitrain.documents import parse_json
-from gitrain.evaluation.document import Evaluation
-from gitrain.gates.report import GateReport
-from gitrain.operations.rehearse import carry_out, plan_rehearsal
-from gitrain.pipeline.layout import EVALUATION, VALIDATION_REPORT
+from gitrain.errors import UsageError
+from gitrain.operations.rehearsal.environments import ENVIRONMENTS
+from gitrain.operations.rehearsal.plan import RehearsalPlan, plan_rehearsal
+from gitrain.operations.rehearsal.rehearse import rehearse as carry_out
 from gitrain.pipeline.rehearsal import Rehearsal
-from gitrain.reports.rehearsal_markdown import render_rehearsal
-from gitrain.verdicts import Outcome
-from gitrain.wiring.repository import empty_folder, open_repository, open_shell, open_workspace, write_report
+from gitrain.reports.rehearsal_markdown import render_rehearsal, render_steps
+from gitrain.wiring.rehearsal import end_rehearsal, open_rehearsal, rehearsal_folder
+from gitrain.wiring.repository import Surroundings, open_repository, write_report
 
 __all__ = ["rehearse"]
+
+#: What a record of a deployment says of an approval that nobody was asked for.
+_GIVEN = "--approve: nobody was asked"
 
 
 def rehearse(arguments: argparse.Namespace) -> int:
     """Walk the loop in a scratch folder and write a report of it."""
-    progress = progress_to_stderr()
     found = open_repository(arguments.directory)
-    root = found.settings.root
-    champion, challenger, steps = plan_rehearsal(found.project, found.params, source=str(root))
-    folder = empty_folder(root / arguments.folder)
-    repository = folder / "repository"
-    repository.mkdir()
-    results = carry_out(steps, open_shell(repository, folder / "log.txt"), progress=progress, clock=time.monotonic)
-    rehearsal = Rehearsal(champion_batch=champion, challenger_batch=challenger, results=results)
-
-    scratch = open_workspace(repository)
-    report = folder / "report.md"
-    gates = parse_json(GateReport, rehearsal.result("gates").stdout, source="gitrain gate check --json")
-    markdown = render_rehearsal(
-        rehearsal,
-        gates=gates,
-        evaluation=parse_json(Evaluation, scratch.read_text(EVALUATION), source=EVALUATION),
-        validation=parse_json(ValidationReport, scratch.read_text(VALIDATION_REPORT), source=VALIDATION_REPORT),
-        folder=_shown(repository),
+    plan = plan_rehearsal(
+        found.project,
+        found.params,
+        exists=lambda path: (found.settings.root / path).is_file(),
+        until=arguments.until,
     )
-    write_report(report, markdown)
+    if arguments.steps:
+        if arguments.json:
+            steps = [{"name": step.name, "proves": step.proves, "lacks": step.lacks} for step in plan.steps]
+            print_json(steps)
+        else:
+            print_text(render_steps(plan.steps))
+        return 0
+    with rehearsal_folder(found.settings.root / arguments.folder) as folder:
+        rehearsal = _carry_out(arguments, found, plan, folder)
+        report = folder / "report.md"
+        kept = f"gitrain -C {_shown(folder / 'repository')} deploy stop" if arguments.keep else None
+        markdown = render_rehearsal(rehearsal, folder=_shown(folder), stop=kept)
+        write_report(report, markdown)
     if arguments.json:
-        print_json(
-            {
-                "outcome": Outcome.PASSED.value,
-                "report": _shown(report),
-                "gates": gates.model_dump(mode="json"),
-                "run": json.loads(rehearsal.result("record").stdout),
-                "steps": [
-                    {"name": result.step.name, "outcome": result.outcome, "seconds": result.seconds}
-                    for result in results
-                ],
-            }
-        )
+        print_json({**rehearsal.to_json(), "report": _shown(report)})
     else:
         print_text(markdown)
-        progress(f"the report is {_shown(report)}")
-    return 0
+    return rehearsal.outcome.exit_code
+
+
+def _carry_out(arguments: argparse.Namespace, found: Surroundings, plan: RehearsalPlan, folder: Path) -> Rehearsal:
+    progress = progress_to_stderr()
+    approve = _given if arguments.approve else _asked
+    tools = open_rehearsal(found.settings, folder, approve=approve, progress=progress)
+    ended = False
+    try:
+        rehearsal = carry_out(tools, plan)
+        ended = True
+    finally:
+        if not (ended and arguments.keep):
+            progress("ending what was started")
+            end_rehearsal(folder, ENVIRONMENTS)
+    return rehearsal
+
+
+def _given(sentence: str) -> str:
+    return _GIVEN
+
+
+def _asked(sentence: str) -> str:
+    """The person at the terminal, if they approve."""
+    if not sys.stdin.isatty():
+        raise UsageError(
+            f"nobody is here to approve: {sentence}",
+            fix="run it at a terminal, or give the approval beforehand with --approve; the records say so.",
+        )
+    print(f"\n   {sentence}.\n   Approve? Your name, or nothing to refuse: ", end="", file=sys.stderr, flush=True)
+    name = sys.stdin.readline().strip()
+    if not name:
+        raise UsageError(f"not approved: {sentence}", fix="run it again and give your name to approve.")
+    return name[:200]
 
 
 def _shown(path: Path) -> str:
     """The path relative to where the caller stands, if it lies below."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+    here = Path(os.getcwd())
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -3,8 +3,8 @@
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gitrain.errors import IntegrationError
@@ -18,10 +18,19 @@ _OWN_MODULES = ("dvc", "gitrain")
 
 @dataclass(frozen=True)
 class LocalShell:
-    """A `Shell` in a local folder; what commands print on stdout goes to the end of the file `log`."""
+    """A `Shell` in a local folder; what commands print on stdout goes to the end of the file `log`.
+
+    Attributes:
+        folder: where they run.
+        log: a file.
+        variables: what commands find in their environment; this process's by default.
+        quiet: whether their stderr goes to the log too.
+    """
 
     folder: Path
     log: Path
+    variables: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    quiet: bool = False
 
     def run(self, command: Sequence[str], *, capture: bool) -> CommandResult:
         """Run a command to its end; its stdout is captured or goes to the log, its stderr is this process's."""
@@ -29,7 +38,8 @@ class LocalShell:
         line = [sys.executable, "-m", program, *arguments] if program in _OWN_MODULES else list(command)
         # The commands of DVC's stages find `gitrain` beside this interpreter too.
         beside = str(Path(sys.executable).parent)
-        environment = os.environ | {"PATH": os.pathsep.join((beside, os.environ.get("PATH", os.defpath)))}
+        path = os.pathsep.join((beside, self.variables.get("PATH", os.defpath)))
+        environment = {**self.variables, "PATH": path}
         # A hook or a `git` that called us must not point the child at another repository.
         for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
             environment.pop(name, None)
@@ -41,6 +51,7 @@ class LocalShell:
                     env=environment,
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE if capture else log,
+                    stderr=log if self.quiet else None,
                     text=True,
                     check=False,
                 )

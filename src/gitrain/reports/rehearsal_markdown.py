@@ -1,87 +1,94 @@
-"""The report of a rehearsal: the verdict, what it rests on, and what to try next."""
+"""The timeline of a rehearsal: what each step proved, what users saw, and where to look."""
 
-from gitrain.data.validation_report import ValidationReport
-from gitrain.evaluation.document import Evaluation
-from gitrain.gates.report import GateReport
-from gitrain.pipeline.rehearsal import Rehearsal
-from gitrain.reports.evaluation_markdown import render_evaluation
-from gitrain.reports.gates_markdown import render_gates
+from collections.abc import Sequence
+
+from gitrain.pipeline.rehearsal import Rehearsal, Requests, Step, StepResult
 from gitrain.reports.markdown import escape, table
 from gitrain.reports.verdicts_markdown import MARKS
 from gitrain.verdicts import Outcome
 
-__all__ = ["render_rehearsal"]
+__all__ = ["render_rehearsal", "render_steps"]
 
-_MEANING = {
-    Outcome.PASSED: "the challenger may take the champion's place",
-    Outcome.FAILED: "the challenger is refused; the champion stays",
-    Outcome.INCONCLUSIVE: "there is not enough evidence; the champion stays",
-    Outcome.ERROR: "a rule could not be run; the champion stays",
-}
+_LEFT_OUT = "– left out"
 
 
-def render_rehearsal(
-    rehearsal: Rehearsal,
-    *,
-    gates: GateReport,
-    evaluation: Evaluation,
-    validation: ValidationReport,
-    folder: str,
-) -> str:
-    """A rehearsal as Markdown.
+def render_steps(steps: Sequence[Step]) -> str:
+    """What a rehearsal will do."""
+    rows = [
+        (str(number), step.name, escape(step.proves, longest=200), escape(step.lacks, longest=200) or "–")
+        for number, step in enumerate(steps, start=1)
+    ]
+    return table(("", "step", "what it proves", "left out, because"), rows, right=(0,))
+
+
+def render_rehearsal(rehearsal: Rehearsal, *, folder: str, stop: str | None) -> str:
+    """A rehearsal as Markdown that is also read well in a terminal.
 
     Args:
         rehearsal: its steps and how they ended.
-        gates: what the gates said of the challenger.
-        evaluation: the challenger on its holdout.
-        validation: what validation said of all batches.
-        folder: the scratch repository, as the reader would type it.
+        folder: the scratch folder, as the reader would type it.
+        stop: the command, without the environment, that ends what was left running; None if nothing was.
     """
-    outcome = gates.outcome
+    outcome = rehearsal.outcome
     parts = [
-        f"# {MARKS[outcome]} {escape(evaluation.project)}: {_MEANING[outcome]}",
-        _story(rehearsal, evaluation, validation),
-        render_gates(gates),
-        render_evaluation(evaluation),
-        "## The steps, and what they took",
-        table(
-            ("step", "outcome", "seconds", "why"),
-            [
-                (result.step.name, result.outcome, f"{result.seconds:.1f}", escape(result.step.why, longest=200))
-                for result in rehearsal.results
-            ],
-            right=[2],
-        ),
-        _next(folder),
+        f"# {MARKS[outcome]} {escape(rehearsal.project)}: {_headline(rehearsal)}",
+        _users(rehearsal.requests),
+        _timeline(rehearsal.results),
+        "## Where to look",
+        _where(rehearsal, folder, stop),
     ]
-    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+    return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
 
 
-def _story(rehearsal: Rehearsal, evaluation: Evaluation, validation: ValidationReport) -> str:
-    rows = sum(batch.rows for batch in validation.batches)
-    quarantined = sum(batch.quarantined for batch in validation.batches)
-    seconds = sum(result.seconds for result in rehearsal.results)
-    return (
-        f"The champion knows the data through **{escape(rehearsal.champion_batch)}**; then more arrived, through "
-        f"**{escape(rehearsal.challenger_batch)}**, and a challenger was trained. "
-        f"Both were judged on the {evaluation.rows:,} rows and {evaluation.units} units of "
-        f"{escape(', '.join(evaluation.batches))}, which neither had seen. "
-        f"Validation read {rows:,} rows in {len(validation.batches)} batches and put {quarantined:,} into quarantine. "
-        f"All of it took {seconds:.0f} seconds."
-    )
+def _headline(rehearsal: Rehearsal) -> str:
+    failed = [result for result in rehearsal.results if result.outcome not in (None, Outcome.PASSED)]
+    if failed:
+        return f"step {failed[0].step.name} did not prove what it should"
+    if rehearsal.requests.failed:
+        return f"{rehearsal.requests.failed:,} requests of users failed"
+    taken = sum(result.outcome is not None for result in rehearsal.results)
+    minutes, seconds = divmod(round(rehearsal.seconds), 60)
+    return f"the loop holds: {taken} steps in {minutes} min {seconds:02d} s"
 
 
-def _next(folder: str) -> str:
-    return f"""## What to try next
+def _users(requests: Requests) -> str:
+    if not requests.total:
+        return ""
+    figures = ""
+    if requests.p50_ms is not None and requests.p99_ms is not None and requests.longest_ms is not None:
+        figures = (
+            f" Half were answered within {requests.p50_ms:.0f} ms, 99 in 100 within {requests.p99_ms:.0f} ms, all "
+            f"within {requests.longest_ms:,.0f} ms, beside whatever was trained and tried meanwhile."
+        )
+    seen = f"{requests.total:,} requests of users in {requests.seconds:.0f} s, {requests.failed:,} failed"
+    return f"**{seen}.**{figures}"
 
-The scratch repository is an ordinary one, with two branches and a history:
 
-```console
-$ cd {folder}
-$ git log --oneline --all          # the champion and the challenger
-$ dvc metrics diff main            # what the new batch changed
-$ cat reports/validation.md        # what validation found, and the rows in quarantine
-$ gitrain run list                 # what was recorded
-$ gitrain data advance && dvc repro && gitrain gate check --base main   # one more batch
-```
-"""
+def _timeline(results: Sequence[StepResult]) -> str:
+    lines, clock = [], 0.0
+    for number, result in enumerate(results, start=1):
+        mark = _LEFT_OUT if result.outcome is None else MARKS[result.outcome]
+        at = f"{int(clock) // 60}:{int(clock) % 60:02d}"
+        took = f", {result.seconds:.1f} s" if result.outcome is not None else ""
+        lines.append(f"{number}. {mark} **{result.step.name}** ({at}{took}): {escape(result.step.proves, longest=200)}")
+        lines += [f"   * {escape(said, longest=400)}" for said in result.said]
+        clock += result.seconds
+    return "\n".join(lines)
+
+
+def _where(rehearsal: Rehearsal, folder: str, stop: str | None) -> str:
+    rows = [f"* {escape(name)}: `{place}`" for name, place in rehearsal.where]
+    commands = [
+        f"$ cd {folder}/repository",
+        "$ git log --oneline --graph --all     # branches, merges, promotions, the way back",
+        "$ git show deployments --stat         # the records: who, when, which digest, what was judged",
+        "$ gitrain release list                # what was built",
+        "$ gitrain env history production      # what ran, who approved it and why",
+        "$ gitrain run list                    # what MLflow knows",
+    ]
+    text = "\n".join(rows) + "\n\n```console\n" + "\n".join(commands) + "\n```"
+    if stop is not None:
+        text += (
+            f"\n\nThe environments still run. To end them: `{stop} test`, and so on; the next rehearsal does it too."
+        )
+    return text

@@ -1,0 +1,122 @@
+"""The steps that make and judge models: what a person does before anything is released."""
+
+import json
+
+from gitrain.documents import parse_json
+from gitrain.evaluation.document import Evaluation
+from gitrain.operations.rehearsal.environments import ENVIRONMENTS, environment_files
+from gitrain.operations.rehearsal.scene import FORGE, REPOSITORY, Done, Scene
+from gitrain.pipeline.layout import EVALUATION
+from gitrain.verdicts import Figure, Outcome
+
+__all__ = ["challenger", "champion", "clone", "data_branch", "forge", "metrics_of", "report"]
+
+_PERSON = ("Gitrain rehearsal", "rehearsal@localhost")
+
+
+def forge(scene: Scene) -> Done:
+    """A bare repository, and a clone with the environments of the rehearsal."""
+    source = scene.tools.source
+    scene.run("git", "init", "--quiet", "--bare", "--initial-branch", "main", FORGE, folder=".")
+    # A source that is cut off somewhere, as in continuous integration, gives a forge that is.
+    scene.run("git", "config", "receive.shallowUpdate", "true", folder=FORGE)
+    # Without tags: the first release is the first of this forge.
+    scene.run("git", "clone", "--quiet", "--no-tags", source, REPOSITORY, folder=".")
+    scene.git("switch", "--quiet", "-C", "main")
+    scene.git("remote", "set-url", "origin", f"{scene.root}/{FORGE}")
+    settle(scene, REPOSITORY)
+    scene.tools.prepare(REPOSITORY)
+    said = ["the commit that is checked out, in a clone of its own"]
+    if scene.plan.has("test") or scene.tools.service is not None:
+        scene.ports = dict(zip(ENVIRONMENTS, scene.tools.ports(len(ENVIRONMENTS)), strict=True))
+        files = scene.tools.files(REPOSITORY)
+        for path, text in environment_files(scene.ports).items():
+            files.write_text(path, text)
+        scene.commit("Environments of the rehearsal", *environment_files(scene.ports))
+        said.append("environments test, preprod and production, with small probes")
+    scene.git("push", "--quiet", "--set-upstream", "origin", "main")
+    return Done(said=tuple(said))
+
+
+def clone(scene: Scene, folder: str) -> None:
+    """Another clone of the forge, with the cache of the first."""
+    scene.run("git", "clone", "--quiet", f"{scene.root}/{FORGE}", folder, folder=".")
+    settle(scene, folder)
+    scene.tools.share(REPOSITORY, folder)
+    scene.run("dvc", "checkout", "--quiet", folder=folder)
+
+
+def settle(scene: Scene, folder: str) -> None:
+    """Who commits there: nobody's own name, key or hook has to do with a rehearsal."""
+    name, address = _PERSON
+    for key, value in (
+        ("user.name", name),
+        ("user.email", address),
+        ("commit.gpgSign", "false"),
+        ("tag.gpgSign", "false"),
+        ("core.hooksPath", "/dev/null"),
+    ):
+        scene.git("config", key, value, folder=folder)
+
+
+def champion(scene: Scene) -> Done:
+    """The first model."""
+    return _train(scene, scene.plan.champion, "main")
+
+
+def challenger(scene: Scene) -> Done:
+    """The second model, on a branch, with one batch more."""
+    branch = data_branch(scene)
+    scene.git("switch", "--quiet", "-C", branch)
+    return _train(scene, scene.plan.challenger, branch)
+
+
+def data_branch(scene: Scene) -> str:
+    """The branch that brings the challenger's data."""
+    return f"data-{scene.plan.challenger}"
+
+
+def _train(scene: Scene, batch: str, branch: str) -> Done:
+    scene.run("gitrain", "data", "advance", "--to", batch)
+    scene.run("dvc", "repro")
+    commit = scene.commit(f"Data through {batch}")
+    scene.git("push", "--quiet", "--force", "origin", f"{branch}:{branch}")
+    said, figures = metrics_of(scene)
+    return Done(said=(said, f"commit {commit[:7]} on {branch}"), figures=figures)
+
+
+def metrics_of(scene: Scene, folder: str = REPOSITORY) -> tuple[str, dict[str, Figure]]:
+    """The figures of the model in a clone, as a sentence too."""
+    text = scene.tools.files(folder).read_text(EVALUATION)
+    found = parse_json(Evaluation, text, source=EVALUATION)
+    judged = [metric.name for metric in scene.plan.project.metrics]
+    figures: dict[str, Figure] = {name: found.metrics[name].value for name in judged if name in found.metrics}
+    shown = ", ".join(f"{name} {value:.3f}" for name, value in figures.items() if isinstance(value, float))
+    return f"{shown} on {found.rows:,} rows of {', '.join(found.batches)}, which it had not seen", figures
+
+
+def report(scene: Scene) -> Done:
+    """What continuous integration says of the branch."""
+    code, features = scene.ask("features", "verify", accept=(0, 1, 4))
+    if code != 0:
+        bad = _first(features)
+        return Done(outcome=Outcome.FAILED, said=(f"features verify: {bad}",))
+    code, gates = scene.ask("gate", "check", "--base", "origin/main", accept=(0, 1, 4))
+    scene.tools.files(".").write_text("gates.json", json.dumps(gates))
+    place = f"{scene.root}/report.pull-request.md"
+    scene.run(
+        "gitrain", "report", "pr", "--base", "origin/main", "--gates", f"{scene.root}/gates.json", "--out", place
+    )  # fmt: skip
+    scene.where.append(("the report on the pull request", place))
+    verdicts = gates["verdicts"]
+    passed = sum(verdict["outcome"] == "PASSED" for verdict in verdicts)
+    said = [f"{passed} of {len(verdicts)} gates passed"]
+    said += [verdict["reason"] for verdict in verdicts if verdict["name"].startswith("champion")][:2]
+    if code != 0:
+        return Done(outcome=Outcome.FAILED, said=(f"the gates refuse it: {_first(gates)}", *said))
+    return Done(said=tuple(said), figures={"gates": len(verdicts), "passed": passed})
+
+
+def _first(payload: dict[str, list[dict[str, str]]]) -> str:
+    bad = [verdict for verdict in payload["verdicts"] if verdict["outcome"] != "PASSED"]
+    return f"{bad[0]['name']}: {bad[0]['reason']}" if bad else "no verdict says why"
