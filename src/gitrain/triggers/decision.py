@@ -224,6 +224,8 @@ def _hindrances(
     if not facts.batches and not asked:
         sentence = f"the sources have nothing after {facts.through}: the same inputs would give the same model"
         yield Hindrance.SAME_INPUTS, sentence, None
+    if facts.busy:
+        yield Hindrance.RUNNING, "another process of this repository is at one", None
     for record in facts.records:
         if is_running(record, facts.now, policy, holder=facts.holder):
             until = record.began + timedelta(minutes=policy.longest_minutes)

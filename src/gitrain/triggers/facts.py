@@ -31,6 +31,7 @@ class RetrainingFacts:
         records: of former retrainings, as `last_words` gives them.
         proposals: pull requests of retrainings that wait for review.
         holder: this clone.
+        busy: whether another process of this clone is at a retraining.
         notes: what was not there or could not be asked, a sentence each.
     """
 
@@ -47,6 +48,7 @@ class RetrainingFacts:
     records: tuple[RetrainingRecord, ...] = ()
     proposals: tuple[OpenProposal, ...] = ()
     holder: str = "0" * 16
+    busy: bool = False
     notes: tuple[str, ...] = field(default=())
 
     @property
