@@ -39,6 +39,10 @@ _STORE = _flag(
 _ONLINE = _flag(
     "--store", metavar="URL", help="the online store (default: GITRAIN_ONLINE_STORE, else .gitrain/online.sqlite)"
 )
+_EVIDENCE = (
+    _flag("--request", metavar="REASON", help="a person asks for it, for this reason"),
+    _flag("--monitoring", metavar="FILE", help="what `gitrain monitor run --json` printed"),
+)
 _VERSION = _flag(
     "version", metavar="VERSION", nargs="?", default="latest", help="e.g. 1.4.0 (default latest: the newest)"
 )
@@ -53,6 +57,7 @@ GROUPS = {
     "probe": "ask a running service: known rows, made-up requests, load",
     "release": "what is built once from a commit: build, verify, list, show and publish it",
     "report": "report on a pull request, and judge whether a report may be posted",
+    "retrain": "whether to train again, on what evidence, and the pull request that comes of it",
     "run": "record runs in MLflow and read them back",
 }
 
@@ -289,6 +294,18 @@ COMMANDS = (
         ),
     ),
     *ENVIRONMENT_COMMANDS,
+    Command(
+        ("retrain", "plan"),
+        "say whether to train again: new data, monitoring, schedule, age, a request; and what holds it back",
+        "gitrain.cli.retraining:plan",
+        (*_EVIDENCE, _JSON),
+    ),
+    Command(
+        ("retrain", "open"),
+        "train again on a branch if the plan says so: new data judged, pipeline, checks, gates, one pull request",
+        "gitrain.cli.retraining:open_",
+        (*_EVIDENCE, _JSON),
+    ),
     Command(
         ("rehearse",),
         "walk the whole loop on this machine: train, release, promote, canary, refuse, roll back, under load",
