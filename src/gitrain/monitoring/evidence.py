@@ -23,6 +23,8 @@ LOOKS = 730
 _PRIOR = 1.0
 _DRAWS = 4_000
 _BATCH = 500
+# Draws beyond a quantile that is worth reading; levels smaller than this allows have Ville's bound alone.
+_FEWEST = 40
 # Correlation of neighbouring days beyond this would be no noise any more.
 _MOST_CORRELATION = 0.8
 
@@ -114,6 +116,9 @@ def critical_evidence(days: int, alpha: float) -> float:
         days: of the reference.
         alpha: the probability of an alarm at any of the looks.
     """
+    bound = -math.log(2 * alpha)
+    if alpha * _DRAWS < _FEWEST:
+        return bound
     generator = np.random.default_rng((days, LOOKS))
     t = np.arange(1, LOOKS + 1, dtype=np.float64)
     # Looks that follow each other closely say the same: all of the first hundred, then ever fewer.
@@ -132,7 +137,7 @@ def critical_evidence(days: int, alpha: float) -> float:
         greatest[start : start + _BATCH] = np.where(
             statistic > 0, _log_evidence(statistic, _PRIOR * m, freedom), -np.inf
         ).max(axis=1)
-    return float(min(np.quantile(greatest, 1 - alpha, method="higher"), -math.log(2 * alpha)))
+    return float(min(np.quantile(greatest, 1 - alpha, method="higher"), bound))
 
 
 def _log_evidence(statistic: Floats, information: Floats, freedom: Floats) -> Floats:

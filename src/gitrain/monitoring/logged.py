@@ -31,8 +31,8 @@ class LoggedPredictions:
     """What a log holds.
 
     Attributes:
-        frame: one row a record, in the order of the files: `schema_version`, `time` (UTC), `request_id`, `row`, `release`,
-            `probability`, `decision`, `stale` (names), and the structs `inputs` and `features`, as of
+        frame: one row a record, in the order of the files: `schema_version`, `time` (UTC), `request_id`, `row`,
+            `release`, `probability`, `decision`, `stale` (names), and the structs `inputs` and `features`, as of
             `logged_schema`.
         files: how many files there were.
         torn: those whose last line was cut short.

@@ -1,0 +1,374 @@
+"""`gitrain monitor run`: logged predictions meet their labels, and are judged.
+
+Nothing is remembered between runs: every look is worked out anew from the log, so a run may be killed, repeated, or
+left out for a week, and what is true of a day does not depend on it.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from gitrain.errors import DataError, FeatureError
+from gitrain.features.engine import compute_features
+from gitrain.lineage import digest_of_value
+from gitrain.monitoring.drift import PREDICTION, drift_verdicts, feature_drift
+from gitrain.monitoring.inputs import judge_features, judge_inputs
+from gitrain.monitoring.judgement import (
+    SliceRule,
+    calibration_rows,
+    day_rows,
+    judge_calibration,
+    judge_performance,
+)
+from gitrain.monitoring.labels import LABEL, Outcomes, count_labels, join_labels, judge_labels, outcomes_of
+from gitrain.monitoring.logged import (
+    DUE,
+    LoggedPredictions,
+    MonitoredRows,
+    PredictionSource,
+    logged_schema,
+    monitored_rows,
+)
+from gitrain.monitoring.quality import ServiceFigures, judge_log, judge_missing, judge_service, judge_stale
+from gitrain.monitoring.reference import Holdout, reference_columns
+from gitrain.monitoring.report import (
+    FAMILIES,
+    FeatureDrift,
+    MonitoringReport,
+    SeenRelease,
+    Window,
+    family_of,
+    outcome_of,
+)
+from gitrain.monitoring.skew import compare_features, judge_skew
+from gitrain.operations.build_features import partitions_of
+from gitrain.operations.stage import Stage
+from gitrain.pipeline.layout import EVALUATION, FEATURES, HOLDOUT_PREDICTIONS, VALIDATED, partition
+from gitrain.release.record import RecordedVerdict
+from gitrain.training.estimators import FeatureColumns
+from gitrain.training.matrix import feature_matrix
+from gitrain.verdicts import Verdict
+
+__all__ = ["MonitoringTools", "run_monitoring"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonitoringTools:
+    """What monitoring is given.
+
+    Attributes:
+        stage: a tree whose pipeline has run: the reference, the contracts, the labels that have come.
+        environment: whose predictions.
+        log: where these are.
+        outcomes: further rows of the entity's table, with labels that have come since; judged by nobody yet.
+        figures: what the replicas say of themselves; None where nobody was asked.
+        models: by release, the digest of the model that it serves, where that is known.
+        clock: gives the time, UTC.
+        seconds: a clock for durations.
+    """
+
+    stage: Stage
+    environment: str
+    log: PredictionSource
+    outcomes: Sequence[pl.DataFrame] = ()
+    figures: ServiceFigures | None = None
+    models: Callable[[str], str | None] = lambda _: None
+    clock: Callable[[], datetime]
+    seconds: Callable[[], float]
+
+
+def run_monitoring(
+    tools: MonitoringTools, *, since: datetime | None = None, through: datetime | None = None
+) -> MonitoringReport:
+    """Judge the predictions of a window.
+
+    Args:
+        tools: what is needed.
+        since: the window's first moment, UTC; by default the log's.
+        through: its end, UTC, taken for the present, too: a look back in time is what was known then, but for labels
+            that came later than they should. By default the clock's time.
+
+    Raises:
+        DataError: there is no log, or a table cannot be read.
+        ProjectError: a contract, a slice or the target cannot be computed.
+    """
+    begun = tools.seconds()
+    now = tools.clock().astimezone(UTC)
+    present = min(now, through.astimezone(UTC)) if through is not None else now
+    return _Run(tools, now, present, since).report(begun)
+
+
+class _Run:
+    def __init__(self, tools: MonitoringTools, now: datetime, present: datetime, since: datetime | None) -> None:
+        self._tools = tools
+        self._project = tools.stage.project
+        self._params = tools.stage.params.monitoring
+        self._now = now
+        self._present = present
+        self._since = since
+        self._unit = self._project.features.entity.unit[0]
+        self._notes: list[str] = []
+
+    def report(self, begun: float) -> MonitoringReport:
+        features, contract = self._project.features, self._project.entity_table.contract
+        logged = self._tools.log.read(logged_schema(features, contract))
+        rows = monitored_rows(
+            logged,
+            features,
+            contract,
+            since=self._since,
+            through=self._present,
+            leeway=timedelta(seconds=self._params.service.clock_seconds),
+        )
+        outcomes, in_tables = self._outcomes(rows)
+        delay = timedelta(hours=self._params.label_delay_hours)
+        joined = join_labels(rows, outcomes, features.entity, now=self._present, delay=delay)
+        labels = count_labels(joined, rows, outcomes)
+        columns = rows.frame["features"].struct.unnest()
+        holdout = self._holdout(joined)
+        moved = self._drift(rows, columns, holdout)
+        slices = [SliceRule(name=each.name, by=each.by, min_rows=each.min_rows) for each in self._project.slices]
+        performance = judge_performance(
+            joined, columns, holdout, self._params.performance, slices=slices, unit=self._unit
+        )
+        calibration = judge_calibration(joined, holdout, self._params.performance, unit=self._unit)
+        scheme = self._project.batches
+        verdicts = [
+            *(judge_service(self._tools.figures, self._params.service) if self._tools.figures is not None else ()),
+            *judge_log(logged, rows),
+            *self._missing(moved),
+            judge_stale(rows, self._params.service.stale),
+            judge_inputs(rows, features, contract, scheme),
+            judge_features(columns, self._project.feature_contract, scheme),
+            judge_labels(labels, outcomes, minimum_coverage=self._params.performance.minimum_coverage),
+            *self._skew(rows, columns, in_tables),
+            *performance.verdicts,
+            *calibration.verdicts,
+            *drift_verdicts(moved),
+        ]
+        verdicts.sort(key=lambda verdict: [str(family) for family in FAMILIES].index(family_of(verdict.name)))
+        self._note_models(rows)
+        return MonitoringReport(
+            schema_version=1,
+            project=self._project.name,
+            target=self._project.target.name,
+            unit=self._unit,
+            environment=self._tools.environment,
+            generated=self._now,
+            window=Window(since=self._first(rows), through=self._present, days=len(rows.days)),
+            releases=_releases(rows.frame),
+            outcome=outcome_of(verdicts, self._params.decides),
+            decides=self._params.decides,
+            verdicts=tuple(RecordedVerdict.of(verdict) for verdict in verdicts),
+            labels=labels,
+            days=day_rows(joined, _missing_by_row(columns)),
+            features=tuple(moved),
+            slices=performance.slices,
+            calibration=calibration_rows(joined, holdout, self._tools.stage.params.evaluation.calibration_bins),
+            sequences=(*performance.sequences, *calibration.sequences),
+            notes=tuple(self._notes),
+            inputs_digest=self._digest(logged, joined),
+            seconds=round(self._tools.seconds() - begun, 3),
+        )
+
+    def _first(self, rows: MonitoredRows) -> datetime:
+        if self._since is not None:
+            return min(self._since.astimezone(UTC), self._present)
+        first = rows.frame["time"].min()
+        return first if isinstance(first, datetime) else self._present
+
+    def _batches(self) -> list[str]:
+        """The batches of the entity's table that are there, in order, beyond `data.through` as well."""
+        folder = f"{VALIDATED}/{self._project.features.entity.table}"
+        paths = self._tools.stage.workspace.list(folder, ".parquet")
+        return [path.rpartition("/")[2].removesuffix(".parquet") for path in paths]
+
+    def _outcomes(self, rows: MonitoredRows) -> tuple[Outcomes, pl.DataFrame]:
+        """What became of the rows, and the keys that the validated tables have."""
+        entity, workspace = self._project.features.entity, self._tools.stage.workspace
+        label = self._project.target.label
+        columns = list(dict.fromkeys([*entity.key, *label.meta.root_names()]))
+        tables = [
+            workspace.read_table(partition(VALIDATED, entity.table, batch), columns)
+            for batch in self._batches()
+            if self._may_hold(batch, rows)
+        ]
+        further = [table for table in self._tools.outcomes if table.height]
+        for table in further:
+            missing = [name for name in columns if name not in table.columns]
+            if missing:
+                raise DataError(
+                    f"the labels have no column {missing[0]!r}", fix=f"give the columns {', '.join(columns)}."
+                )
+        typed = [self._typed(table.select(columns)) for table in further]
+        keys = pl.concat([table.select(entity.key) for table in tables]) if tables else pl.DataFrame()
+        return outcomes_of([*tables, *typed], entity, label), keys
+
+    def _typed(self, table: pl.DataFrame) -> pl.DataFrame:
+        dtypes = self._project.entity_table.contract.dtypes
+        try:
+            return table.cast({name: dtypes[name] for name in table.columns})
+        except pl.exceptions.PolarsError as error:
+            raise DataError(
+                f"the labels are not what the contract says: {' '.join(str(error).split())[:200]}",
+                fix=f"give them with the types of the table {self._project.features.entity.table!r}.",
+            ) from error
+
+    def _may_hold(self, batch: str, rows: MonitoredRows) -> bool:
+        """Whether a batch may hold rows of the window: others are not read."""
+        bounds = self._project.batches.bounds(batch)
+        first, last = rows.frame[DUE].min(), rows.frame[DUE].max()
+        if bounds is None or not isinstance(first, datetime) or not isinstance(last, datetime):
+            return bounds is None
+        # A decision may lie before its row's batch, and batches are local.
+        slack = timedelta(days=7)
+        return bounds[1] > first.replace(tzinfo=None) - slack and bounds[0] < last.replace(tzinfo=None) + slack
+
+    def _holdout(self, joined: pl.DataFrame) -> Holdout | None:
+        workspace = self._tools.stage.workspace
+        if not workspace.exists(HOLDOUT_PREDICTIONS):
+            self._notes.append(f"There is no {HOLDOUT_PREDICTIONS}: performance has nothing to be compared with.")
+            return None
+        labelled = joined.filter(pl.col(LABEL).is_not_null())
+        days = labelled["day"].n_unique()
+        rows = max(self._params.performance.minimum_rows, labelled.height // days) if days else None
+        return Holdout(frame=workspace.read_table(HOLDOUT_PREDICTIONS), unit=self._unit, rows_a_day=rows)
+
+    def _drift(self, rows: MonitoredRows, columns: pl.DataFrame, holdout: Holdout | None) -> list[FeatureDrift]:
+        if not rows.frame.height:
+            return []
+        features, workspace = self._project.features, self._tools.stage.workspace
+        paths = [partition(FEATURES, None, batch) for batch in self._tools.stage.training_batches]
+        names = list(dict.fromkeys([self._unit, *features.names]))
+        tables = [workspace.read_table(path, names) for path in paths if workspace.exists(path)]
+        if not tables:
+            self._notes.append("There are no features of training: nothing says whether features have moved.")
+        rules = self._params.drift
+        found = feature_drift(
+            reference_columns(tables, features),
+            {name: columns[name] for name in columns.columns},
+            days=len(rows.days),
+            alpha=rules.alpha,
+            naive=rules.naive,
+            windows=rules.windows,
+        )
+        if holdout is None:
+            return found
+        scores = {PREDICTION: rows.frame["probability"].alias(PREDICTION)}
+        return found + feature_drift(
+            [holdout.predictions()],
+            scores,
+            days=len(rows.days),
+            alpha=rules.alpha,
+            naive=rules.naive,
+            windows=rules.windows,
+        )
+
+    def _missing(self, moved: Sequence[FeatureDrift]) -> list[Verdict]:
+        known = [each for each in moved if each.name != PREDICTION]
+        return [
+            judge_missing(
+                {each.name: each.missing for each in known},
+                {each.name: each.reference_missing for each in known},
+                self._params.service.missing,
+            )
+        ]
+
+    def _skew(self, rows: MonitoredRows, columns: pl.DataFrame, in_tables: pl.DataFrame) -> list[Verdict]:
+        """Compute the newest logged rows again whose own rows, and so all histories before them, have come."""
+        why = "no logged row is in the validated tables yet: there is nothing to compute it from"
+        features = self._project.features
+        if not self._params.skew_rows:
+            return []
+        if in_tables.is_empty() or rows.known.is_empty():
+            return judge_skew([], why_not=why)
+        numbered = rows.known.with_row_index("number").with_columns(rows.frame["stale"], rows.frame[DUE])
+        # What the store was behind with was said then, and is judged as such.
+        fresh = numbered.filter(
+            (pl.col("stale").list.len() == 0) & ~pl.any_horizontal(pl.col(rows.known.columns).is_null())
+        )
+        chosen = fresh.join(in_tables.unique(), on=list(features.entity.key), how="semi", maintain_order="left")
+        chosen = chosen.tail(self._params.skew_rows)
+        if chosen.is_empty():
+            return judge_skew([], why_not=why)
+        known = chosen.select(rows.known.columns)
+        try:
+            partitions = partitions_of(self._tools.stage)
+            span = (_time(chosen[DUE].min()), _time(chosen[DUE].max()))
+            needed = partitions.needed(self._batches(), span) if features.histories else {}
+            computed = compute_features(features, known, partitions.histories(needed))
+        except (DataError, FeatureError) as error:
+            return judge_skew([], why_not=f"features cannot be computed again: {error.what}")
+        matrix = feature_matrix(computed, FeatureColumns(names=features.names, categorical=features.categorical))
+        return judge_skew(compare_features(columns[chosen["number"].to_list()], matrix), why_not=why)
+
+    def _note_models(self, rows: MonitoredRows) -> None:
+        path = EVALUATION
+        workspace = self._tools.stage.workspace
+        if not workspace.exists(path):
+            return
+        here = _model_digest(workspace.read_text(path))
+        for release in rows.frame["release"].unique(maintain_order=True).to_list():
+            theirs = self._tools.models(release)
+            if theirs is not None and here is not None and theirs != here:
+                self._notes.append(
+                    f"Release {release} serves another model than this commit's, whose holdout it is compared with:"
+                    " run this on the commit that it was built from."
+                )
+
+    def _digest(self, logged: LoggedPredictions, joined: pl.DataFrame) -> str:
+        found = hashlib.sha256()
+        for column in (
+            joined["time"].dt.epoch("us"),
+            joined["probability"],
+            joined[LABEL].cast(pl.Int8).fill_null(-1),
+        ):
+            found.update(np.ascontiguousarray(column.to_numpy()).tobytes())
+        workspace = self._tools.stage.workspace
+        return digest_of_value(
+            {
+                "rows": found.hexdigest(),
+                "unreadable": logged.unreadable,
+                "holdout": workspace.digest(HOLDOUT_PREDICTIONS) if workspace.exists(HOLDOUT_PREDICTIONS) else None,
+                "params": self._params.model_dump(mode="json"),
+                "window": [str(self._since), str(self._present)],
+            }
+        )
+
+
+def _releases(frame: pl.DataFrame) -> tuple[SeenRelease, ...]:
+    found = (
+        frame.group_by("release")
+        .agg(pl.len().alias("predictions"), pl.col("time").min().alias("first"), pl.col("time").max().alias("last"))
+        .sort("first", "release")
+    )
+    return tuple(
+        SeenRelease(version=each["release"], predictions=each["predictions"], first=each["first"], last=each["last"])
+        for each in found.iter_rows(named=True)
+    )
+
+
+def _missing_by_row(columns: pl.DataFrame) -> NDArray[np.float64]:
+    if not columns.width:
+        return np.zeros(columns.height)
+    return columns.select(pl.mean_horizontal(pl.all().is_null())).to_series().cast(pl.Float64).to_numpy()
+
+
+def _model_digest(text: str) -> str | None:
+    try:
+        found = json.loads(text).get("model_digest")
+    except (ValueError, AttributeError):
+        return None
+    return found if isinstance(found, str) else None
+
+
+def _time(value: object) -> datetime:
+    if not isinstance(value, datetime):
+        raise TypeError(f"{value!r} is no time")
+    return value
