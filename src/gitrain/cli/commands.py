@@ -3,6 +3,7 @@
 from gitrain.cli.command import Argument, Command
 from gitrain.cli.command import flag as _flag
 from gitrain.cli.environment_commands import ENVIRONMENT_COMMANDS
+from gitrain.cli.monitoring_commands import MONITORING_COMMANDS
 
 __all__ = ["COMMANDS", "GROUPS", "Argument", "Command"]
 
@@ -54,6 +55,7 @@ GROUPS = {
     "env": "what each environment wants and runs, and how it gets another release",
     "features": "compute features point in time, prove them so, and fill the online store",
     "gate": "judge a model by thresholds, slices and the champion",
+    "monitor": "judge what was predicted in service, once its outcomes are known",
     "probe": "ask a running service: known rows, made-up requests, load",
     "release": "what is built once from a commit: build, verify, list, show and publish it",
     "report": "report on a pull request, and judge whether a report may be posted",
@@ -294,6 +296,7 @@ COMMANDS = (
         ),
     ),
     *ENVIRONMENT_COMMANDS,
+    *MONITORING_COMMANDS,
     Command(
         ("retrain", "plan"),
         "say whether to train again: new data, monitoring, schedule, age, a request; and what holds it back",
