@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -35,12 +36,13 @@ def run(arguments: argparse.Namespace) -> int:
     )
     report = run_monitoring(tools, since=since, through=through)
     text = report.to_json()
-    for path, content in (
+    renderings: tuple[tuple[str | None, Callable[[], str]], ...] = (
         (arguments.out, lambda: text),
         (arguments.html, lambda: render_monitoring_html(report, version=gitrain.__version__)),
         (arguments.markdown, lambda: render_monitoring(report)),
         (arguments.prometheus, lambda: render_monitoring_metrics(report)),
-    ):
+    )
+    for path, content in renderings:
         if path is not None:
             write_report(Path(path), content())
     if arguments.json:
