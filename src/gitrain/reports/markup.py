@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from gitrain.reports.markdown import readable
 
-__all__ = ["Child", "Markup", "count", "element", "figure", "join", "signed", "table"]
+__all__ = ["Child", "Markup", "count", "decimals", "element", "figure", "join", "signed", "table"]
 
 _VOID = frozenset({"br", "col", "hr", "meta"})
 _CLOSED = frozenset({"circle", "line", "path", "rect"})
@@ -116,9 +116,16 @@ def figure(value: float | None, *, digits: int = 3) -> str:
     return shown.replace("-", "−")
 
 
+def decimals(value: float | None, digits: int = 3) -> str:
+    """A number with so many decimals, so that those of a column stand below each other; a dash if not known."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    return f"{value:,.{digits}f}".replace("-", "−")
+
+
 def signed(value: float | None, *, digits: int = 3) -> str:
-    """A number with its sign, as `figure` shows it."""
-    shown = figure(value, digits=digits)
+    """A number with so many decimals and its sign."""
+    shown = decimals(value, digits)
     return f"+{shown}" if value is not None and value > 0 and shown != "–" else shown
 
 

@@ -1,5 +1,6 @@
 """What moved, on the monitoring page: the distributions that did as charts, and all of them as a table."""
 
+import itertools
 from collections.abc import Sequence
 
 from gitrain.monitoring.report import FeatureDrift, MonitoringReport
@@ -11,6 +12,7 @@ from gitrain.reports.svg_distribution import distribution, sparkline
 __all__ = ["distributions"]
 
 _CARDS = 12
+_OPEN = 30
 _ROWS = 200
 _NAIVE = 0.2
 
@@ -28,9 +30,11 @@ def distributions(report: MonitoringReport) -> Markup:
         if len(moved) > _CARDS:
             parts.append(element("p", f"The {_CARDS} farthest are drawn; the table has all.", class_="soft small"))
     if features:
-        # What did not move is looked up; what did is drawn above.
         parts.append(element("h3", "All distributions"))
-        parts.append(_table(features[:_ROWS]))
+        parts.append(_table(features[:_OPEN]))
+        folded = features[_OPEN:_ROWS]
+        if folded:
+            parts.append(disclosure(f"{len(folded):,} more, that moved less", _table(folded)))
         parts.append(more(_ROWS, features, "distributions"))
     return section("moved", "What moved", *parts)
 
@@ -82,9 +86,7 @@ def _bins(feature: FeatureDrift) -> Markup:
     if histogram.categories:
         names = list(histogram.categories)
     else:
-        names = [
-            f"{figure(low)} to {figure(high)}" for low, high in zip(histogram.edges, histogram.edges[1:], strict=False)
-        ]
+        names = [_between(low, high) for low, high in itertools.pairwise(histogram.edges)]
     count = min(len(histogram.reference), len(histogram.current)) - 1
     # A name for every bin, also where a file has fewer: a bin without a name is a number.
     names = [names[place] if place < len(names) else f"bin {place + 1}" for place in range(max(count, 0))]
@@ -93,6 +95,11 @@ def _bins(feature: FeatureDrift) -> Markup:
         for name, was, now in zip([*names, "not known"], histogram.reference, histogram.current, strict=False)
     ]
     return table(f"Shares of {feature.name}", ("", "reference", "now"), rows, right=(1, 2))
+
+
+def _between(low: float, high: float) -> str:
+    """A bin of one value, as no rain has, is that value."""
+    return figure(low) if figure(low) == figure(high) else f"{figure(low)} to {figure(high)}"
 
 
 def _table(features: Sequence[FeatureDrift]) -> Markup:

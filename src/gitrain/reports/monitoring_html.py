@@ -6,14 +6,14 @@ text wherever they come from: see `gitrain.reports.markup`.
 
 from collections.abc import Iterable
 
-from gitrain.monitoring.report import MonitoringReport
-from gitrain.reports.markup import Child, Markup, count, element, figure, join
+from gitrain.monitoring.report import MonitoringReport, family_of
+from gitrain.reports.markup import Child, Markup, count, decimals, element, figure, join
 from gitrain.reports.monitoring_distributions import distributions
 from gitrain.reports.monitoring_parts import mark, section
 from gitrain.reports.monitoring_style import STYLE, STYLE_SOURCE
 from gitrain.reports.monitoring_tables import calibration, family_cards, how_to_read, service, slices, verdicts
 from gitrain.reports.monitoring_trend import trend
-from gitrain.reports.monitoring_words import Words, mean_loss, overall_sequences, percent, span, words_of
+from gitrain.reports.monitoring_words import Words, day_name, mean_loss, overall_sequences, percent, span, words_of
 
 __all__ = ["render_monitoring_html"]
 
@@ -90,7 +90,7 @@ def _header(report: MonitoringReport, words: Words) -> Markup:
             element("p", f"{report.environment} · {report.outcome.value}", class_="over"),
             element("h1", words.title),
         ),
-        element("p", words.lead, class_="lead"),
+        element("div", *(element("p", each) for each in words.lead), class_="lead"),
         class_=f"verdict {report.outcome.value.lower()}",
     )
     releases = [f"{each.version} ({each.predictions:,})" for each in report.releases[-_RELEASES:]]
@@ -111,14 +111,14 @@ def _tiles(report: MonitoringReport) -> Markup:
     labels = report.labels
     loss, base = mean_loss(report)
     moved = sum(each.moved for each in report.features)
-    sequences = overall_sequences(report)
+    sequences = [each for each in overall_sequences(report) if family_of(each.name) == "performance"]
     alarm = next((each.alarm for each in sequences if each.alarm is not None), None)
     naive = next((each.naive_alarm for each in sequences if each.naive_alarm is not None), None)
     tiles = (
         ("Predictions", f"{labels.predictions:,}", count(report.window.days, report.unit, f"{report.unit}s")),
-        ("Label coverage", percent(labels.coverage), f"{labels.labelled:,} of {labels.mature:,} mature"),
-        ("Log loss", figure(loss), f"reference {figure(base)}"),
-        ("Alarm", alarm or "none", f"naive test: {naive or 'none'}"),
+        ("Label coverage", percent(labels.coverage), f"{labels.labelled:,} labelled of {labels.mature:,} mature"),
+        ("Log loss", decimals(loss), f"of the rate alone {decimals(base)}"),
+        ("Alarm", day_name(alarm) if alarm else "none", f"naive test: {day_name(naive) if naive else 'none'}"),
         ("Moved", f"{moved} of {len(report.features)}", "distributions, beyond chance"),
     )
     shown = (

@@ -19,7 +19,6 @@ from gitrain.verdicts import Outcome
 __all__ = ["render_monitoring"]
 
 _REASON = 400
-_LEAD = 900
 _ROWS = 10
 _RELEASES = 5
 _COMMAND = re.compile(r"`([a-z][a-z0-9 ._-]*)`")
@@ -34,7 +33,7 @@ def render_monitoring(report: MonitoringReport) -> str:
     words = words_of(report)
     parts = [
         f"## {MARKS[report.outcome]} Monitoring of {escape(report.environment)}: {escape(words.title)}",
-        escape(words.lead, longest=_LEAD),
+        "\n".join(f"* {escape(each, longest=_REASON)}" for each in words.lead),
         "### What to do\n\n" + "\n".join(f"* {_advice(each)}" for each in words.advice),
         _verdicts(report),
         _moved(report),
@@ -104,7 +103,7 @@ def _slices(report: MonitoringReport) -> str:
         )
         for each in worse[:_ROWS]
     ]
-    header = ("group", "labelled", "coverage", "loss", "on the holdout", "excess")
+    header = ("group", "labelled", "coverage", "loss", "on the holdout", "relative loss")
     return "\n\n".join(["### Groups that became worse", table(header, rows, right=(1, 2, 3, 4, 5))])
 
 
@@ -116,7 +115,7 @@ def _facts(report: MonitoringReport) -> str:
         ("window (UTC)", escape(span(report))),
         ("releases", releases or "none answered"),
         ("predictions", f"{labels.predictions:,}, {labels.mature:,} of them mature"),
-        ("labels", f"{labels.labelled:,}, coverage {percent(labels.coverage)}"),
+        ("labels", f"{labels.labelled:,}; of what is due {percent(labels.coverage)} has come"),
         ("decides", ", ".join(report.decides)),
         ("inputs", f"`{report.inputs_digest.removeprefix('sha256:')[:12]}`" if report.inputs_digest else "–"),
     ]

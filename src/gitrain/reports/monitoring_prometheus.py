@@ -79,7 +79,7 @@ def _labels(report: MonitoringReport) -> Iterable[_Gauge]:
         ("predictions", "Predictions in the window.", labels.predictions),
         ("mature_predictions", "Predictions whose label should be known by now.", labels.mature),
         ("labelled_predictions", "Mature predictions with a label.", labels.labelled),
-        ("label_coverage_ratio", "The share of mature predictions with a label.", labels.coverage),
+        ("label_coverage_ratio", "The share of mature predictions whose outcome has come.", labels.coverage),
         ("labels_never_came", "Mature predictions that the table of labels does not know.", labels.never_came),
         ("duplicate_records", "Records of the log that repeat one.", labels.duplicates),
     )
@@ -97,12 +97,12 @@ def _looks(report: MonitoringReport) -> Iterable[_Gauge]:
     mean, base = mean_loss(report)
     loss = _Gauge("loss", "The mean log loss of predictions with a label.")
     loss.add(mean)
-    expected = _Gauge("base_loss", "The mean log loss of the reference at the rate of positives, on the same rows.")
+    expected = _Gauge("base_loss", "The mean log loss of knowing only each unit's share of positives.")
     expected.add(base)
-    estimate = _Gauge("excess", "The mean of what is tested at every look.")
-    lower = _Gauge("excess_lower", "Its lower limit, valid at all looks together: above the threshold it is an alarm.")
-    upper = _Gauge("excess_upper", "Its upper limit, valid at all looks together.")
-    threshold = _Gauge("excess_threshold", "The alarm line: the reference and what is tolerated beyond it.")
+    estimate = _Gauge("tested", "The mean of what is tested at every look; of performance, loss / base loss.")
+    lower = _Gauge("tested_lower", "Its lower limit, valid at all looks together: above the threshold it is an alarm.")
+    upper = _Gauge("tested_upper", "Its upper limit, valid at all looks together.")
+    threshold = _Gauge("tested_threshold", "The alarm line: the holdout and what is tolerated beyond it.")
     alarm = _Gauge("alarm", "1 once a look has raised an alarm.")
     for each in report.sequences:
         labels = {"verdict": each.name, "release": each.release}
@@ -133,7 +133,7 @@ def _distributions(report: MonitoringReport) -> Iterable[_Gauge]:
 
 def _groups(report: MonitoringReport) -> Iterable[_Gauge]:
     loss = _Gauge("slice_loss", "The mean log loss of a group with a label.")
-    excess = _Gauge("slice_excess", "The mean of what is tested, in a group.")
+    excess = _Gauge("slice_tested", "The mean of what is tested, in a group.")
     coverage = _Gauge("slice_label_coverage_ratio", "The share of a group's mature predictions with a label.")
     for each in report.slices:
         labels = {"slice": each.slice, "group": each.group}

@@ -62,12 +62,16 @@ section,header{scroll-margin-top:52px}
 section{background:var(--card);border:1px solid var(--rule);border-radius:12px;padding:24px;margin:16px 0}
 section>p,section>h3,section>figure,section>.scroll,section>details,section>.legend,section>.cards,section>ul,
 section>.sides{margin-top:14px}
+section>h3{margin-top:30px}
+section>h2+h3{margin-top:14px}
+section>h3+p{margin-top:4px}
 section>h2+p{margin-top:4px}
 .verdict{border-radius:14px;padding:26px 28px;margin:20px 0 16px;
  display:grid;grid-template-columns:auto 1fr;gap:6px 20px}
 .verdict .mark{width:54px;height:54px}
 .verdict .over{font-size:13.5px;font-weight:600;overflow-wrap:anywhere}
-.verdict .lead{grid-column:2;font-size:16.5px;max-width:75ch}
+.verdict .lead{grid-column:2;font-size:15.5px;max-width:88ch}
+.verdict .lead p+p{margin-top:4px}
 .verdict ul{list-style:none}
 .passed{--tone:var(--passed);--tint:var(--passed-tint)}
 .inconclusive{--tone:var(--inconclusive);--tint:var(--inconclusive-tint)}
@@ -81,12 +85,12 @@ section>h2+p{margin-top:4px}
 .badge{display:inline-flex;align-items:center;gap:5px;background:var(--tint);color:var(--tone);border-radius:99px;
  padding:2px 10px 2px 4px;font-size:12.5px;font-weight:600;white-space:nowrap}
 .badge .mark{width:16px;height:16px}
-.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(190px,1fr));gap:12px 24px;margin:0 4px 4px}
+.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(158px,1fr));gap:12px 24px;margin:0 4px 4px}
 .facts dt,.tile dt{color:var(--soft);font-size:12.5px}
 .facts dd{overflow-wrap:anywhere}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(170px,1fr));gap:12px;margin:16px 0}
 .tile{background:var(--card);border:1px solid var(--rule);border-radius:12px;padding:14px 18px}
-.tile dd:first-of-type{font-size:25px;line-height:1.35;font-weight:600;letter-spacing:-.01em}
+.tile dd:first-of-type{font-size:25px;white-space:nowrap;line-height:1.35;font-weight:600;letter-spacing:-.01em}
 .tile dd+dd{font-size:13px;color:var(--soft)}
 .cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(268px,1fr));gap:14px}
 .cards>*{border:1px solid var(--rule);border-radius:10px;padding:14px 16px;min-width:0}
@@ -94,6 +98,7 @@ section>h2+p{margin-top:4px}
 .card-head h3{min-width:0;overflow-wrap:anywhere}
 .ask{border-top:3px solid var(--tone)!important}
 .ask p{margin-top:6px;font-size:13.5px}
+.ask p:first-of-type{display:flex;flex-wrap:wrap;align-items:center;gap:8px}
 .advice{padding-left:1.3em}
 .advice li{margin:6px 0;max-width:80ch}
 .legend{list-style:none;display:flex;flex-wrap:wrap;gap:4px 20px;font-size:13px;color:var(--soft)}
@@ -173,7 +178,7 @@ footer{color:var(--soft);font-size:12.5px;padding-top:6px;padding-bottom:34px;ov
  .verdict{padding:18px 16px;gap:4px 12px}
  .verdict .mark{width:36px;height:36px}
  .verdict .badge .mark{width:16px;height:16px}
- .verdict .lead{grid-column:1/-1;font-size:15.5px;margin-top:6px}
+ .verdict .lead{grid-column:1/-1;font-size:15px;margin-top:6px}
  .tiles{grid-template-columns:1fr 1fr;gap:10px}
  .tile{padding:12px 14px}
  .tile dd:first-of-type{font-size:21px}

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 
 from gitrain.monitoring.report import FAMILIES, CalibrationRow, MonitoringReport, SliceRow, family_of
 from gitrain.release.record import RecordedVerdict
-from gitrain.reports.markup import Child, Markup, element, figure, join, signed, table
+from gitrain.reports.markup import Child, Markup, decimals, element, figure, join, table
 from gitrain.reports.monitoring_parts import badge, disclosure, legend, more, section
-from gitrain.reports.monitoring_words import FAMILY_WORDS, day_name, percent
+from gitrain.reports.monitoring_words import FAMILY_WORDS, day_name, ordered_families, percent
 from gitrain.reports.svg import finite, range_of
 from gitrain.reports.svg_intervals import Point, calibration_curve, interval
 from gitrain.reports.svg_series import Series, SeriesChart, draw_series
@@ -17,6 +17,7 @@ __all__ = ["calibration", "family_cards", "how_to_read", "service", "slices", "v
 _ROWS = 120
 _VERDICTS = 150
 _FIGURES = 12
+_HINTS = 100
 
 
 def slices(report: MonitoringReport) -> Markup:
@@ -25,7 +26,8 @@ def slices(report: MonitoringReport) -> Markup:
         return section("slices", "Slices", element("p", "No slice was looked at.", class_="soft"))
     judged = [each for each in report.slices if each.judged]
     limits = range_of(
-        [value for each in judged for value in (each.excess_low, each.excess_high, each.threshold)] + [0.0], margin=0.02
+        [value for each in judged for value in (each.excess_low, each.excess, each.excess_high, each.threshold)],
+        margin=0.02,
     )
     ordered = sorted(report.slices, key=lambda each: (not each.judged, -_certain(each), -(each.excess or 0.0)))
     rows = [
@@ -33,26 +35,27 @@ def slices(report: MonitoringReport) -> Markup:
             element("span", f"{each.slice}: ", element("strong", "(no value)" if each.group is None else each.group)),
             f"{each.labelled:,}",
             percent(each.coverage),
-            figure(each.loss),
-            figure(each.reference_loss),
+            decimals(each.loss),
+            decimals(each.reference_loss),
             interval(limits, each.excess_low, each.excess, each.excess_high, each.threshold),
-            signed(each.excess),
-            f"{signed(each.excess_low)} to {signed(each.excess_high)}" if each.excess_low is not None else "–",
-            figure(each.roc_auc),
+            element(
+                "span", element("strong", decimals(each.excess)) if each.excess is not None else "–", _limits(each)
+            ),
+            decimals(each.roc_auc),
             _standing(each),
         )
         for each in ordered[:_ROWS]
     ]
     about = ("group", "labelled", "coverage", "loss", "holdout")
-    header = (*about, "beyond what was promised", "mean", "interval", "ROC AUC", "")
+    header = (*about, "relative loss", "mean (limits)", "ROC AUC", "")
     worse = sum(_certain(each) > 0 for each in judged)
     said = f"{worse} of {len(judged)} groups that can be judged {'lies' if worse == 1 else 'lie'} above the alarm line."
     return section(
         "slices",
         "Slices",
-        element("p", said, " Intervals are valid at all looks together.", class_="soft"),
-        legend([("now", "mean and interval"), ("alarm", "alarm line"), ("equal", "as on the holdout")]),
-        table("Every group", header, rows, right=(1, 2, 3, 4, 6, 7, 8), classes={5: "tight", 9: "tight"}),
+        element("p", said, " Limits hold at all looks together.", class_="soft"),
+        legend([("now", "mean and limits"), ("alarm", "alarm line")]),
+        table("Every group", header, rows, right=(1, 2, 3, 4, 6, 7), classes={5: "tight", 8: "tight"}),
         more(_ROWS, ordered, "groups"),
     )
 
@@ -124,7 +127,11 @@ def service(report: MonitoringReport) -> Markup:
                         limits=(0.0, max(max(finite(missing)) * 1.15, 0.001)),
                         show=percent,
                         series=[Series(values=missing, style="now")],
-                        hints=[f"{row.day}: {percent(row.missing_share)}" for row in report.days],
+                        hints=[
+                            f"{row.day}: {percent(row.missing_share)}"
+                            for row in report.days
+                            if len(report.days) <= _HINTS
+                        ],
                         height=120,
                     )
                 ),
@@ -136,7 +143,7 @@ def service(report: MonitoringReport) -> Markup:
 def verdicts(report: MonitoringReport) -> Markup:
     """All of them by family: those that decide first; passed ones are folded away where they are many."""
     parts: list[Child] = []
-    for family in sorted(FAMILIES, key=lambda each: each not in report.decides):
+    for family in ordered_families(report):
         found = sorted(report.family(family), key=lambda each: each.outcome == "PASSED")
         if not found:
             continue
@@ -164,17 +171,18 @@ def how_to_read(report: MonitoringReport) -> Markup:
         ),
         (
             "Looking every day",
-            "makes a plain test alarm sooner or later, whatever happens. The intervals here hold at all looks "
+            "makes a plain test alarm sooner or later, whatever happens. The limits here hold at all looks "
             "together: over all of them a false alarm has the probability that is stated.",
         ),
         (
-            "Beyond what was promised",
-            "is a loss less what the model reached on its holdout at the same rate of positives. A busier season alone "
-            "does not raise it; a model that knows less does.",
+            "Relative loss",
+            f"is a {unit}'s log loss divided by that of knowing nothing but the {unit}'s share of positives: 1 is no "
+            "skill. A busier season alone does not raise it; a model that knows less does, or one whose probabilities "
+            "are off.",
         ),
         (
             "The alarm line",
-            "is the reference and what is tolerated beyond it. An alarm is an interval that lies wholly above it.",
+            "is the holdout and what is tolerated beyond it. An alarm is a mean whose limits both lie above it.",
         ),
         (
             f"Whole {unit}s",
@@ -184,7 +192,8 @@ def how_to_read(report: MonitoringReport) -> Markup:
         (
             "PSI",
             "compares the shares of bins now with those of the training data. Its limit is what parts of the training "
-            "data differ by among themselves, not a number from a book.",
+            "data differ by among themselves, not a number from a book. Bins hold about equal parts of the training "
+            "data, so grey is level by design: blue above grey is more than there was.",
         ),
         (
             "Labels",
@@ -203,10 +212,15 @@ def _certain(row: SliceRow) -> float:
     return max(row.excess_low - row.threshold, 0.0)
 
 
+def _limits(row: SliceRow) -> str:
+    known = row.excess_low is not None and row.excess_high is not None
+    return f" ({decimals(row.excess_low)} to {decimals(row.excess_high)})" if known else ""
+
+
 def _standing(row: SliceRow) -> Child:
     if not row.judged:
         return element("span", "too few", class_="soft")
-    return badge(Outcome.FAILED, "worse") if _certain(row) > 0 else badge(Outcome.PASSED, "holds")
+    return badge(Outcome.FAILED, "worse") if _certain(row) > 0 else "holds"
 
 
 def _point(row: CalibrationRow) -> Point:
@@ -251,7 +265,7 @@ def family_cards(report: MonitoringReport) -> Markup:
     """What is asked, a card a family, with its answer."""
     return element(
         "div",
-        *(_family_card(report, each) for each in sorted(FAMILIES, key=lambda each: each not in report.decides)),
+        *(_family_card(report, each) for each in ordered_families(report)),
         class_="cards",
     )
 

@@ -1,12 +1,12 @@
 """The trend of the monitoring page: what is tested at every look, the daily loss, labels, probabilities."""
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from gitrain.monitoring.report import DayRow, Look, LookSequence, MonitoringReport
-from gitrain.reports.markup import Child, Markup, element, figure, signed, table
+from gitrain.monitoring.report import DayRow, Look, LookSequence, MonitoringReport, family_of
+from gitrain.reports.markup import Child, Markup, count, decimals, element, figure, signed, table
 from gitrain.reports.monitoring_parts import disclosure, legend, more, section
-from gitrain.reports.monitoring_words import day_name, overall_sequences, percent
+from gitrain.reports.monitoring_words import day_name, overall_sequences, percent, quantity
 from gitrain.reports.svg import finite, range_of
 from gitrain.reports.svg_series import Band, Bars, Level, Moment, Series, SeriesChart, draw_series
 
@@ -14,6 +14,9 @@ __all__ = ["trend"]
 
 _SEQUENCES = 4
 _ROWS = 400
+_LOOKS = 60
+# What is pointed at is read in a table as well: of charts behind the first there are no hints for a whole year.
+_HINTS = 100
 # The interval of the first looks is as wide as the world: the scale is made for those after them.
 _SETTLED = 0.25
 
@@ -36,18 +39,20 @@ def trend(report: MonitoringReport) -> Markup:
 
 def _tested(report: MonitoringReport, sequence: LookSequence, name: str) -> Iterable[Child]:
     units, looks = _placed(report, sequence)
-    by_day = {row.day: row.excess for row in report.days}
+    by_day = {row.day: _daily(row, sequence) for row in report.days}
     daily = [by_day.get(unit) for unit in units]
     known = [look for look in looks if look is not None]
     newest = known[-1]
-    level = f"{1 - sequence.alpha:.0%} interval, valid at all looks together"
+    level = f"limits that hold at all looks together ({100 * (1 - sequence.alpha):g} %)"
+    show = _shown_as(sequence)
     yield element("h3", f"{sequence.name}, release {sequence.release}")
     yield element("p", _said(report, sequence, newest), class_="soft")
     yield legend(
         [
             ("now", "mean so far"),
             ("band", level),
-            ("alarm", "alarm line: the interval must not lie wholly above it"),
+            ("alarm", "alarm line: holdout and tolerance"),
+            ("equal", "holdout"),
             ("dots", f"a single {report.unit}"),
         ]
     )
@@ -55,11 +60,12 @@ def _tested(report: MonitoringReport, sequence: LookSequence, name: str) -> Iter
         Moment(place=units.index(day), name=f"{text} {day_name(day)}", style=style)
         for day, text, style in (
             (sequence.alarm, "alarm", "alarm"),
-            (sequence.naive_alarm, "naive test: alarm", "naive"),
+            (sequence.naive_alarm, "naive test", "naive"),
         )
         if day is not None and day in units
     ]
     limits = _limits(daily, known, sequence)
+    hints = [_hint(unit, value, look, show) for unit, value, look in zip(units, daily, looks, strict=True)]
     yield element(
         "figure",
         draw_series(
@@ -69,7 +75,7 @@ def _tested(report: MonitoringReport, sequence: LookSequence, name: str) -> Iter
                 description=_said(report, sequence, newest),
                 units=[day_name(unit) for unit in units],
                 limits=limits,
-                show=signed,
+                show=show,
                 band=Band(
                     low=[look and look.lower for look in looks],
                     high=[look and look.upper for look in looks],
@@ -83,7 +89,7 @@ def _tested(report: MonitoringReport, sequence: LookSequence, name: str) -> Iter
                     Level(value=sequence.reference, name="", style="zero"),
                 ],
                 moments=moments,
-                hints=[_hint(unit, value, look) for unit, value, look in zip(units, daily, looks, strict=True)],
+                hints=hints if name == "tested-0" or len(hints) <= _HINTS else (),
                 height=280,
             )
         ),
@@ -92,31 +98,52 @@ def _tested(report: MonitoringReport, sequence: LookSequence, name: str) -> Iter
         (
             look.day,
             f"{look.days:,}",
-            signed(look.estimate),
-            signed(look.lower),
-            signed(look.upper),
+            show(look.estimate),
+            show(look.lower),
+            show(look.upper),
             "alarm" if look.alarm else "–",
             "alarm" if look.naive_alarm else "–",
         )
-        for look in known[-_ROWS:]
+        for look in known[-_LOOKS:]
     ]
     header = (report.unit, f"{report.unit}s known", "mean", "lower", "upper", "this test", "naive test")
     yield disclosure(
-        "Figures of every look", table("Every look", header, rows, right=(1, 2, 3, 4)), more(_ROWS, known, "looks")
+        "Figures of the newest looks",
+        table("Newest looks", header, rows, right=(1, 2, 3, 4)),
+        more(_LOOKS, known, "looks"),
     )
 
 
 def _said(report: MonitoringReport, sequence: LookSequence, newest: Look) -> str:
-    interval = f"{signed(newest.estimate)}, between {signed(newest.lower)} and {signed(newest.upper)}"
-    said = f"After {newest.days:,} {report.unit}s with labels the mean loss beyond what was promised is {interval}"
-    said += f"; the alarm line is {signed(sequence.threshold)}."
+    show = _shown_as(sequence)
+    known = newest.lower is not None and newest.upper is not None
+    limits = f" ({show(newest.lower)} to {show(newest.upper)})" if known else ""
+    units = count(newest.days, f"{report.unit}", f"{report.unit}s")
+    said = (
+        f"After {units} with labels the mean {quantity(sequence.name)} is {show(newest.estimate)}{limits}; it was "
+        f"{show(sequence.reference)} on the holdout, and the alarm line is {show(sequence.threshold)}."
+    )
     if sequence.alarm is not None:
-        said += f" Alarm since {sequence.alarm}."
-    elif sequence.naive_alarm is not None:
-        said += f" No alarm; a test meant for one look would have raised a false one on {sequence.naive_alarm}."
-    else:
-        said += " No alarm."
-    return said
+        return f"{said} Alarm since {sequence.alarm}."
+    if sequence.naive_alarm is not None:
+        return (
+            f"{said} No alarm. A test that is meant for a single look would have raised one on {sequence.naive_alarm}."
+        )
+    return f"{said} No alarm."
+
+
+def _daily(row: DayRow, sequence: LookSequence) -> float | None:
+    """The day's own value of what the sequence is the mean of."""
+    if family_of(sequence.name) == "performance":
+        return row.excess
+    if row.positive_share is None or row.probability is None:
+        return None
+    return row.positive_share - row.probability
+
+
+def _shown_as(sequence: LookSequence) -> Callable[[float | None], str]:
+    """How its values are shown: with a sign where they lie around zero."""
+    return signed if family_of(sequence.name) == "calibration" else decimals
 
 
 def _placed(report: MonitoringReport, sequence: LookSequence) -> tuple[list[str], list[Look | None]]:
@@ -142,11 +169,11 @@ def _limits(daily: Sequence[float | None], looks: Sequence[Look], sequence: Look
     return range_of(values)
 
 
-def _hint(unit: str, value: float | None, look: Look | None) -> str:
-    said = f"{unit}: {signed(value)} on its own" if value is not None else f"{unit}: no labels"
+def _hint(unit: str, value: float | None, look: Look | None, show: Callable[[float | None], str]) -> str:
+    said = f"{unit}: {show(value)} on its own" if value is not None else f"{unit}: no labels"
     if look is None:
         return said
-    return f"{said}; so far {signed(look.estimate)}, between {signed(look.lower)} and {signed(look.upper)}"
+    return f"{said}; so far {show(look.estimate)}, {show(look.lower)} to {show(look.upper)}"
 
 
 def _loss(report: MonitoringReport) -> Iterable[Child]:
@@ -154,21 +181,22 @@ def _loss(report: MonitoringReport) -> Iterable[Child]:
         return
     loss, base = [row.loss for row in report.days], [row.base_loss for row in report.days]
     yield element("h3", f"Loss of each {report.unit}")
-    yield legend([("now", "log loss"), ("reference", "what was promised: the reference at the same rate of positives")])
+    yield legend([("now", "log loss"), ("reference", f"knowing only the {report.unit}'s share of positives")])
     yield element(
         "figure",
         draw_series(
             SeriesChart(
                 name="loss",
-                title=f"Log loss of each {report.unit} beside the reference",
-                description=f"Log loss lies between {_extent(loss)}, the reference between {_extent(base)}.",
+                title=f"Log loss of each {report.unit}, beside that of knowing only its share of positives",
+                description=f"Log loss lies between {_extent(loss)}, that of the share alone between {_extent(base)}.",
                 units=_units(report),
                 limits=range_of([*loss, *base]),
                 show=figure,
                 series=[Series(values=base, style="reference"), Series(values=loss, style="now")],
                 moments=_releases(report),
                 hints=[
-                    f"{row.day}: log loss {figure(row.loss)}, reference {figure(row.base_loss)}" for row in report.days
+                    f"{row.day}: log loss {decimals(row.loss)}, of the share alone {decimals(row.base_loss)}"
+                    for row in report.days
                 ],
             )
         ),
@@ -180,7 +208,8 @@ def _labels(report: MonitoringReport) -> Iterable[Child]:
     part = [float(min(row.labelled, row.predictions)) for row in report.days]
     labels = report.labels
     said = (
-        f"{labels.labelled:,} of {labels.mature:,} mature predictions have their label ({percent(labels.coverage)})."
+        f"{labels.labelled:,} of {labels.mature:,} mature predictions have a label; of what is due "
+        f"{percent(labels.coverage)} has come."
         if labels.mature
         else "No prediction is mature yet."
     )
@@ -211,13 +240,14 @@ def _labels(report: MonitoringReport) -> Iterable[Child]:
 
 def _unlabelled(report: MonitoringReport) -> Iterable[str]:
     labels = report.labels
-    for count, text in (
+    for number, text in (
         (labels.never_came, "never came"),
         (labels.undefined, "are of what never happened, and have none"),
         (labels.repeated, "came twice and are equal"),
+        (labels.contradictory, "came twice and contradict each other"),
     ):
-        if count:
-            yield f" {count:,} {text}."
+        if number:
+            yield f" {number:,} {text}."
 
 
 def _probabilities(report: MonitoringReport) -> Iterable[Child]:
@@ -240,6 +270,7 @@ def _probabilities(report: MonitoringReport) -> Iterable[Child]:
                 hints=[
                     f"{row.day}: mean probability {percent(row.probability)}, positives {percent(row.positive_share)}"
                     for row in report.days
+                    if len(report.days) <= _HINTS
                 ],
                 height=160,
             )
@@ -254,8 +285,8 @@ def _days_table(report: MonitoringReport) -> Markup:
         "predictions",
         "labelled",
         "loss",
-        "reference",
-        "beyond",
+        "of the share alone",
+        "relative",
         "mean probability",
         "positives",
         "not known",
@@ -272,9 +303,9 @@ def _day(row: DayRow) -> tuple[str, ...]:
         row.day,
         f"{row.predictions:,}",
         f"{row.labelled:,}",
-        figure(row.loss),
-        figure(row.base_loss),
-        signed(row.excess),
+        decimals(row.loss),
+        decimals(row.base_loss),
+        decimals(row.excess),
         percent(row.probability),
         percent(row.positive_share),
         percent(row.missing_share),

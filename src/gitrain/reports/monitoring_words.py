@@ -10,13 +10,16 @@ from gitrain.verdicts import Outcome
 
 __all__ = [
     "FAMILY_WORDS",
+    "QUANTITIES",
     "Words",
     "alarmed_slices",
     "day_name",
     "mean_loss",
+    "ordered_families",
     "ordered_verdicts",
     "overall_sequences",
     "percent",
+    "quantity",
     "slice_name",
     "span",
     "words_of",
@@ -32,6 +35,11 @@ FAMILY_WORDS: Mapping[Family, str] = MappingProxyType(
         "calibration": "Do probabilities mean what they say?",
         "drift": "Is the data like that of training?",
     }
+)
+
+#: What is tested, by family.
+QUANTITIES: Mapping[str, str] = MappingProxyType(
+    {"performance": "relative loss", "calibration": "share of positives less mean probability"}
 )
 
 _TITLES: Mapping[str, str] = {
@@ -54,12 +62,12 @@ class Words:
 
     Attributes:
         title: the verdict in a few words.
-        lead: why, in a sentence or three.
+        lead: why, a sentence each.
         advice: what to do, the first first; a command stands between backticks.
     """
 
     title: str
-    lead: str
+    lead: tuple[str, ...]
     advice: tuple[str, ...]
 
 
@@ -77,29 +85,26 @@ def words_of(report: MonitoringReport) -> Words:
         title = "No verdict yet"
     else:
         title = "Healthy"
-    return Words(title=title, lead=_lead(report, deciding), advice=tuple(_advice(report)))
+    return Words(title=title, lead=tuple(_lead(report, deciding)), advice=tuple(_advice(report)))
 
 
-def _lead(report: MonitoringReport, deciding: Sequence[str]) -> str:
+def _lead(report: MonitoringReport, deciding: Sequence[str]) -> list[str]:
     if report.outcome is not Outcome.PASSED:
         # One reason a family: the second group that became worse is no news beside a broken contract.
         first = {family_of(each.name): f"{each.name}: {each.reason}" for each in reversed(_worst(report))}
         reasons = [_sentence(first[family]) for family in deciding if family in first]
         if not reasons:
-            return "Nothing of what decides was judged."
-        more = len(_worst(report)) - len(reasons[:_REASONS])
-        said = " ".join(reasons[:_REASONS])
-        return (
-            f"{said} {more:,} more {'verdict is' if more == 1 else 'verdicts are'} {report.outcome.value}."
-            if more > 0
-            else said
-        )
+            return ["Nothing of what decides was judged."]
+        shown = reasons[:_REASONS]
+        more = len(_worst(report)) - len(shown)
+        ending = f"{more:,} more {'verdict is' if more == 1 else 'verdicts are'} {report.outcome.value}."
+        return [*shown, ending] if more > 0 else shown
     labels = report.labels
-    coverage = "" if labels.coverage is None else f", {percent(labels.coverage)} of the mature ones with a label"
-    said = f"{labels.predictions:,} predictions{coverage}: nothing that decides has become worse."
+    came = "" if labels.coverage is None else f", and {percent(labels.coverage)} of the outcomes that are due have come"
+    said = [f"{labels.predictions:,} predictions{came}. Nothing that decides has become worse."]
     moved = sum(feature.moved for feature in report.features)
     if moved:
-        said += f" {moved} of {len(report.features)} distributions have moved, and the model copes so far."
+        said.append(f"{moved} of {len(report.features)} distributions have moved, and the model copes so far.")
     return said
 
 
@@ -147,6 +152,11 @@ def _advice(report: MonitoringReport) -> list[str]:
     return advice or ["Nothing."]
 
 
+def ordered_families(report: MonitoringReport) -> list[Family]:
+    """Those that decide first, and of these what costs most."""
+    return sorted(FAMILIES, key=lambda each: (each not in report.decides, _URGENCY.index(each)))
+
+
 def ordered_verdicts(report: MonitoringReport) -> list[RecordedVerdict]:
     """All verdicts: those that decide first, and of these what is worst; the order of the report otherwise."""
     severity = ("ERROR", "FAILED", "INCONCLUSIVE", "PASSED")
@@ -158,7 +168,13 @@ def ordered_verdicts(report: MonitoringReport) -> list[RecordedVerdict]:
 def overall_sequences(report: MonitoringReport) -> list[LookSequence]:
     """Those that are about all predictions of a release, and not about one group of a slice; alarms first."""
     found = [each for each in report.sequences if each.looks and "=" not in each.name]
-    return sorted(found, key=lambda each: each.alarm is None)
+    order = {family: place for place, family in enumerate(_URGENCY)}
+    return sorted(found, key=lambda each: (order.get(family_of(each.name), len(order)), each.alarm is None))
+
+
+def quantity(name: str) -> str:
+    """What the sequence of this name is the mean of."""
+    return QUANTITIES.get(family_of(name), "what is tested")
 
 
 def alarmed_slices(report: MonitoringReport) -> list[SliceRow]:
@@ -175,7 +191,7 @@ def alarmed_slices(report: MonitoringReport) -> list[SliceRow]:
 
 
 def mean_loss(report: MonitoringReport) -> tuple[float | None, float | None]:
-    """The mean loss over all rows with a label, and what the reference reaches on the same units."""
+    """The mean loss over all rows with a label, and that of knowing only each unit's share of positives."""
     labelled = [(each.labelled, each.loss) for each in report.days if each.loss is not None and each.labelled]
     based = [(each.labelled, each.base_loss) for each in report.days if each.base_loss is not None and each.labelled]
     return _mean(labelled), _mean(based)

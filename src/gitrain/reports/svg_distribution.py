@@ -69,6 +69,9 @@ def distribution(
 
 def sparkline(reference: Sequence[float], current: Sequence[float]) -> Markup:
     """The same without words, 96 points wide: the row of the table that it stands in says them."""
+    # What is not known has a bin only where there is any.
+    if len(reference) > 1 and len(current) == len(reference) and max(_share(reference, -1), _share(current, -1)) <= 0:
+        reference, current = reference[:-1], current[:-1]
     plot = Plot(width=96, height=24, left=1, right=1, top=2, bottom=1)
     up = plot.up(0, max([*finite(reference), *finite(current), 1e-9]))
     across = plot.across(0, 1)

@@ -36,7 +36,7 @@ def interval(
     """An interval with its estimate and the alarm line, 180 points wide; the row that it stands in says the figures."""
     plot = Plot(width=180, height=22, left=4, right=4, top=0, bottom=0)
     across = plot.across(*limits)
-    parts: list[Markup] = [_upright(across, 0.0, "zero")] if limits[0] <= 0 <= limits[1] else []
+    parts: list[Markup] = []
     if threshold is not None and finite((threshold,)):
         parts.append(_upright(across, threshold, "alarm"))
     above = threshold is not None and low is not None and low > threshold
