@@ -85,8 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found |= {"within_seconds": given.within, "outcome": "FAILED" if late else "PASSED"}
     given.out.write_text(json.dumps(found, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     said = (
-        f"{found['environment']} went back from {found['present']} to {found['former']} in {found['recovery_seconds']:.1f} s "
-        f"(at most {given.within:g} s are wanted), and came again in {found['return_seconds']:.1f} s."
+        f"{found['environment']} went back from {found['present']} to {found['former']} in "
+        f"{found['recovery_seconds']:.1f} s (at most {given.within:g} s are wanted), and came again in "
+        f"{found['return_seconds']:.1f} s."
     )
     return _say(given.summary, "The drill took too long" if late else "The drill passed", said, 1 if late else 0)
 

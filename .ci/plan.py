@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What CI has to do for a change: everything, or for documentation and environments alone little. Needs git, no packages.
+"""What CI has to do for a change: everything, or little for documentation and environments. Needs git and no packages.
 
 .ci/plan.py --base origin/main
 """
@@ -33,15 +33,18 @@ def scope_of(changed: Sequence[str], pipeline: str) -> tuple[str, str]:
         return "everything", "nothing differs from the base, so nothing says what may be left out"
     named = {word.strip("./") for word in re.findall(r"[^\s\[\]{},:\"']+", pipeline)} - {""}
     # What runs somewhere is another question than what is built: a promotion builds and trains nothing.
-    others = [path for path in changed if not _ENVIRONMENT.fullmatch(path)]
-    for path in others:
+    environments = [path for path in changed if _ENVIRONMENT.fullmatch(path)]
+    for path in changed:
         above = {str(parent) for parent in PurePosixPath(path).parents} | {path}
-        if not _DOCUMENTATION.fullmatch(path) or path.split("/")[0] in _NEVER:
+        if path not in environments and (not _DOCUMENTATION.fullmatch(path) or path.split("/")[0] in _NEVER):
             return "everything", f"{path} is no documentation"
         if above & named:
             return "everything", f"dvc.yaml names {path}"
-    if len(others) < len(changed):
-        return "environments", "only files of environments differ: the change is judged, and nothing is built or trained"
+    if environments:
+        return (
+            "environments",
+            "only files of environments differ: the change is judged, and nothing is built or trained",
+        )
     return "documentation", "only documentation differs: no data is moved, nothing is trained or judged again"
 
 

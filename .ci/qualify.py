@@ -3,8 +3,8 @@
 
 .ci/with-token .ci/qualify.py preprod production --outputs "$GITHUB_OUTPUT"
 
-The rules are asked before each run (`gitrain env promote NEXT --dry-run`): what has run often enough runs no more, so that
-doing all this again does nothing. Time that a release has to soak is not waited for.
+The rules are asked before each run (`gitrain env promote NEXT --dry-run`): what has run often enough runs no more, so
+that doing all this again does nothing. Time that a release has to soak is not waited for.
 """
 
 import argparse

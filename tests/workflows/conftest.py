@@ -21,11 +21,49 @@ SLUG = "acme/project"
 BOT = "github-actions[bot]"
 
 _MAKEFILE = """\
+VENV := .venv
 env:
-\t@ln -sfn {environment} .venv
+\t@ln -sfn {environment} $(VENV)
 check test:
 \t@echo "$@ $(ONLY)"
 """
+
+
+# The signing service cannot be reached from here, nor can an app be installed.
+_STAND_INS = {
+    "actions+attest": """\
+name: Attest
+description: stands in for the signing service, which cannot be reached from here
+inputs:
+  subject-name: {description: name}
+  subject-digest: {description: digest}
+  sbom-path: {description: SBOM}
+runs:
+  using: composite
+  steps:
+    - shell: bash
+      run: |
+        echo "attested $NAME $DIGEST $(jq -r .bomFormat "$SBOM")" >> "$GITHUB_STEP_SUMMARY"
+      env:
+        NAME: ${{ inputs.subject-name }}
+        DIGEST: ${{ inputs.subject-digest }}
+        SBOM: ${{ inputs.sbom-path }}
+""",
+    "actions+create-github-app-token": """\
+name: Create GitHub App Token
+description: stands in for an app that is installed
+inputs:
+  client-id: {description: of the app, required: true}
+  private-key: {description: of the app, required: true}
+outputs:
+  token:
+    description: the token
+    value: ghs_of-the-app
+runs:
+  using: composite
+  steps: []
+""",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,11 +107,13 @@ class Forge:
         run_id = next((arguments[i + 1] for i, word in enumerate(arguments) if word == "--run-id"), "1")
         # Each of these decides what git does: the runner's shell has none of them.
         environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+        environment["ACTIONS_LOCAL"] = str(_stand_ins(self.work / "stand-ins"))
         command = [self.harness / "run-workflow", event, "--quiet", "--repo", self.project, "--work", self.work]
         command += [*arguments, "--", "-W", f".github/workflows/{workflow}", *act]
         done = subprocess.run(
             [str(word) for word in command], env=environment, capture_output=True, text=True, check=False, timeout=900
         )
+        assert (self.work / "summary.md").exists(), done.stdout + done.stderr
         log = [json.loads(line) for line in _lines(self.work / "act.jsonl")]
         steps = {
             f"{entry.get('job', '')}: {entry.get('step', '')}": str(entry["stepResult"])
@@ -206,3 +246,10 @@ def forge(harness: Path, small_project: Path, tmp_path: Path) -> Forge:
 
 def _lines(file: Path) -> list[str]:
     return file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+
+
+def _stand_ins(folder: Path) -> Path:
+    for name, text in _STAND_INS.items():
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        (folder / name / "action.yml").write_text(text, encoding="utf-8")
+    return folder

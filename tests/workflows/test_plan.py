@@ -56,6 +56,39 @@ def test_a_doubt_needs_everything(changed: list[str]) -> None:
     assert plan.scope_of(changed, PIPELINE)[0] == "everything"
 
 
+@pytest.mark.parametrize(
+    ("changed", "touched"),
+    [
+        (["environments/test.yaml"], ["test"]),
+        (["docs/ci.md", "environments/production.yaml", "environments/preprod.yaml"], ["preprod", "production"]),
+    ],
+)
+def test_what_is_to_run_somewhere_builds_and_trains_nothing(changed: list[str], touched: list[str]) -> None:
+    assert plan.scope_of(changed, PIPELINE)[0] == "environments"
+    assert plan.touched_by(changed) == touched
+
+
+@pytest.mark.parametrize(
+    ("path", "touched"),
+    [
+        ("environments/x y.yaml", ["?"]),
+        ("environments/test.yml", ["?"]),
+        ("environments/deep/test.yaml", ["?"]),
+        ("src/environments/test.yaml", []),
+        ("environments.yaml", []),
+    ],
+)
+def test_what_only_looks_like_an_environment_needs_everything(path: str, touched: list[str]) -> None:
+    assert plan.scope_of([path, "environments/test.yaml"], PIPELINE)[0] == "everything"
+    assert plan.touched_by([path]) == touched
+
+
+def test_a_pipeline_that_reads_an_environment_is_run() -> None:
+    pipeline = PIPELINE.replace("NOTES.md", "environments")
+    assert plan.scope_of(["environments/test.yaml", "README.md"], PIPELINE)[0] == "environments"
+    assert plan.scope_of(["environments/test.yaml"], pipeline)[0] == "everything"
+
+
 def _git(root: Path, *arguments: str) -> str:
     done = subprocess.run(["git", *arguments], cwd=root, check=True, capture_output=True, text=True)
     return done.stdout.strip()
@@ -87,7 +120,7 @@ def test_what_the_branch_changed_counts_not_what_the_base_did_since(
     base = _commit(git_repository, "train.py", "print()\n")
     _git(git_repository, "checkout", "-q", "change")
     blob = _git(git_repository, "rev-parse", f"{lock}:dvc.lock")
-    expected = {"scope": "documentation", "base": base, "lock": blob, "base_lock": blob}
+    expected = {"scope": "documentation", "base": base, "lock": blob, "base_lock": blob, "touched": "[]"}
     assert _plan(git_repository, monkeypatch, "main") == expected
 
     # GitHub checks a pull request out merged into its base.
@@ -117,13 +150,28 @@ def test_a_files_name_can_neither_forge_an_output_nor_markup(
 
 
 JUDGED = ("quality", "data", "train", "checks", "gates")
-EVERYTHING = {**dict.fromkeys(("plan", *JUDGED, "report"), "success"), "documentation": "skipped"}
-DOCUMENTATION = {**dict.fromkeys(("plan", "documentation", "report"), "success"), **dict.fromkeys(JUDGED, "skipped")}
+UNTOUCHED = {"environments": "skipped"}
+EVERYTHING = {**dict.fromkeys(("plan", *JUDGED, "report"), "success"), "documentation": "skipped", **UNTOUCHED}
+DOCUMENTATION = {
+    **dict.fromkeys(("plan", "documentation", "report"), "success"),
+    **dict.fromkeys(JUDGED, "skipped"),
+    **UNTOUCHED,
+}
 
 
 def test_what_the_plan_left_out_may_be_skipped() -> None:
     assert required.problems_of(EVERYTHING, "everything") == []
     assert required.problems_of(DOCUMENTATION, "documentation") == []
+
+
+@pytest.mark.parametrize("results", [EVERYTHING, DOCUMENTATION])
+def test_environments_that_were_touched_are_judged_whatever_else_is(results: dict[str, str]) -> None:
+    scope = "everything" if results is EVERYTHING else "environments"
+    assert required.problems_of({**results, "environments": "success"}, scope, ["test"]) == []
+    for result in ("skipped", "failure", "cancelled"):
+        assert required.problems_of({**results, "environments": result}, scope, ["test"]) == [f"environments: {result}"]
+    lost = {job: result for job, result in results.items() if job != "environments"}
+    assert required.problems_of(lost, scope, ["?"]) == ["environments: missing"]
 
 
 @pytest.mark.parametrize("job", ["plan", *JUDGED, "report"])

@@ -4,33 +4,12 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.workflows.conftest import ROOT, SLUG, Forge, Run, in_environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.repository]
-
-_ATTEST = """\
-name: Attest
-description: stands in for the signing service, which cannot be reached from here
-inputs:
-  subject-name: {description: name}
-  subject-digest: {description: digest}
-  sbom-path: {description: SBOM}
-runs:
-  using: composite
-  steps:
-    - shell: bash
-      run: |
-        echo "attested $NAME $DIGEST $(jq -r .bomFormat "$SBOM")" >> "$GITHUB_STEP_SUMMARY"
-      env:
-        NAME: ${{ inputs.subject-name }}
-        DIGEST: ${{ inputs.subject-digest }}
-        SBOM: ${{ inputs.sbom-path }}
-"""
-
 
 # Whether the service is quick enough is not what is tried here, and the machine may be busy.
 _ENVIRONMENT = """\
@@ -65,15 +44,11 @@ def released_project(harness: Path, parcels: Path, tmp_path_factory: pytest.Temp
 
 
 @pytest.fixture
-def forge(harness: Path, released_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Forge]:
+def forge(harness: Path, released_project: Path, tmp_path: Path) -> Forge:
     project, work = tmp_path / "project", tmp_path / "work"
     shutil.copytree(released_project, project, symlinks=True)
     work.mkdir()
-    action = tmp_path / "actions" / "actions+attest"
-    action.mkdir(parents=True)
-    (action / "action.yml").write_text(_ATTEST, encoding="utf-8")
-    monkeypatch.setenv("ACTIONS_LOCAL", str(action.parent))
-    yield Forge(harness=harness, project=project, work=work)
+    return Forge(harness=harness, project=project, work=work)
 
 
 def release(forge: Forge, store: Path, *, run_id: str = "1") -> Run:

@@ -18,6 +18,18 @@ WORKFLOWS = {path.name: path for path in sorted((ROOT / ".github/workflows").glo
 ACTIONS = sorted((ROOT / ".github/actions").glob("*/action.yml"))
 
 
+# What runs the default branch's code alone; a workflow that is called runs that of its caller, which is one of these.
+REVIEWED = {
+    "deploy.yml",
+    "drill.yml",
+    "promote.yml",
+    "propose.yml",
+    "release.yml",
+    "report.yml",
+    "rollback.yml",
+}
+
+
 def _parsed(path: Path) -> dict[Any, Any]:
     loaded: dict[Any, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return loaded
@@ -50,12 +62,26 @@ def test_tokens_may_read_unless_a_job_says_why_it_writes() -> None:
         for right in content.get("permissions", {}).values()
         if right == "write"
     }
-    assert writing == {("release.yml", "publish"), ("report.yml", "comment")}
+    assert writing == {
+        ("deploy.yml", "deploy"),
+        ("drill.yml", "rollback"),
+        ("promote.yml", "preprod"),
+        ("promote.yml", "production"),
+        ("promote.yml", "propose"),
+        ("promote.yml", "test"),
+        ("propose.yml", "propose"),
+        ("release.yml", "propose"),
+        ("release.yml", "publish"),
+        ("release.yml", "test"),
+        ("report.yml", "comment"),
+        ("rollback.yml", "propose"),
+    }
 
 
 def test_every_job_ends_and_no_checkout_leaves_its_token_behind() -> None:
     for name, job, content in _jobs():
-        assert 0 < content["timeout-minutes"] <= 60, (name, job)
+        # A job that is another workflow has the time that the jobs of that one have.
+        assert "uses" in content or 0 < content["timeout-minutes"] <= 60, (name, job)
         for step in _steps(content):
             if "actions/checkout" in step.get("uses", ""):
                 assert step["with"]["persist-credentials"] is False, (name, job)
@@ -76,11 +102,13 @@ def test_what_runs_a_strangers_code_is_given_neither_secrets_nor_a_token() -> No
     for name, job, content in _jobs():
         text = json.dumps(content)
         secrets = set(re.findall(r"secrets\.(\w+)", text)) - allowed
-        # release.yml starts when a commit is on main: what it runs has been reviewed.
-        runs_code = "./.github/actions/setup" in text and name not in {"report.yml", "release.yml"}
+        # These start when a commit is on main, or by a person's hand: what they run has been reviewed.
+        runs_code = "./.github/actions/setup" in text and name not in REVIEWED
         assert not (runs_code and secrets), (name, job)
-    release = _parsed(WORKFLOWS["release.yml"])[True]
-    assert release == {"push": {"branches": ["main"]}, "workflow_dispatch": None}
+    for name in REVIEWED - {"report.yml"}:
+        events = _parsed(WORKFLOWS[name])[True]
+        assert set(events) <= {"push", "schedule", "workflow_call", "workflow_dispatch"}, name
+        assert events.get("push", {}).get("branches", ["main"]) == ["main"], name
     events = {name: set(_parsed(path)[True]) for name, path in WORKFLOWS.items()}
     assert "pull_request_target" not in set().union(*events.values())
     for step in _steps(_parsed(WORKFLOWS["report.yml"])["jobs"]["comment"]):
@@ -98,6 +126,35 @@ def test_the_required_job_waits_for_all_others() -> None:
     jobs = _parsed(WORKFLOWS["ci.yml"])["jobs"]
     assert set(jobs["required"]["needs"]) == set(jobs) - {"required"}
     assert jobs["required"]["if"] == "always()"
+
+
+def test_what_deploys_keeps_to_one_pass_at_a_time_and_is_never_cut_off() -> None:
+    for name, group in (("deploy.yml", "deploy-${{ inputs.environment }}"), ("drill.yml", "deploy-preprod")):
+        assert _parsed(WORKFLOWS[name])["concurrency"] == {"group": group, "cancel-in-progress": False}
+    callers = {(name, job): content for name, job, content in _jobs() if "deploy.yml" in content.get("uses", "")}
+    assert {content["with"]["environment"] for content in callers.values()} == {"test", "preprod", "production"}
+    # The same group twice in one chain of workflows waits for itself.
+    for name, _ in callers:
+        assert not _parsed(WORKFLOWS[name])["concurrency"]["group"].startswith("deploy-")
+
+
+def test_production_is_deployed_by_a_job_that_waits_for_its_reviewers() -> None:
+    """And by none that starts although nobody knows whether there are any."""
+    jobs = _parsed(WORKFLOWS["deploy.yml"])["jobs"]
+    assert jobs["deploy"]["environment"] == "${{ inputs.environment }}"
+    assert "environment" not in jobs["verify"]
+    assert jobs["deploy"]["needs"] == "verify"
+    assert jobs["verify"]["if"] == "inputs.environment == 'production'"
+    others = [name for name, _, content in _jobs() if "deploy apply" in json.dumps(content)]
+    assert others == [], "deploy.yml alone deploys, by .ci/deploy"
+    deploying = {(name, job) for name, job, content in _jobs() if ".ci/deploy" in json.dumps(content)}
+    assert deploying == {("deploy.yml", "deploy"), ("drill.yml", "rollback")}
+
+
+def test_a_promotion_is_no_release() -> None:
+    build = _parsed(WORKFLOWS["release.yml"])["jobs"]["build"]["if"]
+    assert build.startswith("needs.plan.outputs.scope == 'everything'")
+    assert _parsed(WORKFLOWS["promote.yml"])[True]["push"] == {"branches": ["main"], "paths": ["environments/**"]}
 
 
 def test_no_workflow_that_is_required_is_filtered_by_paths() -> None:
