@@ -112,7 +112,7 @@ def users(scene: Scene) -> Done:
     url = f"http://{address_of(scene.ports[PRODUCTION])}"
     scene.tools.traffic.start(url, "\n".join(bodies) + "\n", RATE)
     scene.where.append(("production", url))
-    return Done(said=(f"{RATE:g} requests a second to {url}/predict",), figures={"rate": RATE})
+    return Done(said=(f"{RATE:g} requests a second to {address_of(scene.ports[PRODUCTION])}",), figures={"rate": RATE})
 
 
 def merge(scene: Scene) -> Done:
@@ -223,7 +223,7 @@ def _done(scene: Scene, deployed: Deployed, name: str, *said: str) -> Done:
     if not deployed.succeeded:
         return Done(outcome=Outcome.FAILED, said=(f"{deployed.ending}: {deployed.reason}", *said), figures=figures)
     took = sum(deployed.steps.values())
-    where = f"http://{address_of(scene.ports[name])}"
+    where = address_of(scene.ports[name])
     probed = [step.removeprefix("probe ") for step in deployed.steps if step.startswith("probe ")]
     text = f"{deployed.version} runs at {where} after {took:.1f} s, probed by {', '.join(probed) or 'nobody'}"
     return Done(said=(text, *said), figures={**figures, "deploy_seconds": round(took, 1)})

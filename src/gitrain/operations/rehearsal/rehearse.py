@@ -8,9 +8,10 @@ from gitrain.operations.rehearsal.scene import REPOSITORY, Done, RehearsalTools,
 from gitrain.pipeline.rehearsal import Rehearsal, Requests, Step, StepResult
 from gitrain.verdicts import Outcome
 
-__all__ = ["rehearse"]
+__all__ = ["FUNCTIONS", "rehearse"]
 
-_FUNCTIONS: Mapping[str, Callable[[Scene], Done]] = {
+#: What each step does.
+FUNCTIONS: Mapping[str, Callable[[Scene], Done]] = {
     "forge": models.forge,
     "champion": models.champion,
     "release": deployments.release,
@@ -68,7 +69,7 @@ def _take(scene: Scene, step: Step, number: str) -> StepResult:
     if step.name == "merge" and scene.plan.has("leak"):
         # Judged in a clone of its own, as a runner would, while this one goes on.
         scene.leak = tools.beside(lambda: refusals.judge_leak(scene))
-    done = _FUNCTIONS[step.name](scene)
+    done = FUNCTIONS[step.name](scene)
     result = StepResult(
         step=step,
         outcome=done.outcome,
