@@ -10,7 +10,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,7 @@ _OWN_MODULES = ("dvc", "gitrain")
 _SHOWN_LINES = 12
 _SECONDS_TO_STOP = 10
 _RUN = "run-"
+_LOCK_TRIES = 5
 _NOBODY = {
     "GIT_AUTHOR_NAME": "gitrain",
     "GIT_AUTHOR_EMAIL": "gitrain@localhost",
@@ -45,10 +48,12 @@ class LocalCandidateClones:
     Attributes:
         remote: takes the commits that are made into the user's repository; `remote.root` is the folder of dvc.yaml.
         author: variables that say who commits where Git does not know.
+        pause: waits some seconds between tries.
     """
 
     remote: GitRemote
     author: Mapping[str, str] = field(default_factory=dict)
+    pause: Callable[[float], None] = time.sleep
 
     @property
     def holder(self) -> str:
@@ -66,16 +71,29 @@ class LocalCandidateClones:
                 os.unlink(mine)
             return file.read_text(encoding="ascii")
 
-    @contextlib.contextmanager
-    def alone(self) -> Iterator[bool]:
+    def busy(self) -> bool:
+        """Whether somebody has the lock; nobody notices the question."""
+        with self._locked(fcntl.LOCK_SH, tries=1) as free:
+            return not free
+
+    def alone(self) -> AbstractContextManager[bool]:
         """A lock that the system gives back whatever becomes of who holds it."""
+        # Whoever asks whether somebody is busy has it for a moment.
+        return self._locked(fcntl.LOCK_EX, tries=_LOCK_TRIES)
+
+    @contextlib.contextmanager
+    def _locked(self, kind: int, *, tries: int) -> Iterator[bool]:
         with _disk():
             self._folder.mkdir(parents=True, exist_ok=True)
-            stream = (self._folder / "lock").open("w")
+            stream = (self._folder / "lock").open("a")
         with stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            for left in reversed(range(tries)):
+                with contextlib.suppress(BlockingIOError):
+                    fcntl.flock(stream, kind | fcntl.LOCK_NB)
+                    break
+                if left:
+                    self.pause(0.05)
+            else:
                 yield False
                 return
             yield True

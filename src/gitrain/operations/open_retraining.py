@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from gitrain.environments.forge import ProposalState
-from gitrain.errors import GitrainError, UsageError
+from gitrain.errors import GitrainError, IntegrationError, UsageError
 from gitrain.monitoring.report import MonitoringReport
 from gitrain.operations.make_candidate import PASSED, Candidate, make_candidate
 from gitrain.operations.plan_retraining import RetrainingTools, gather_facts
@@ -92,6 +92,11 @@ def open_retraining(
         except GitrainError as error:
             _tell(tools, plan, begun, error, progress)
             raise
+        except OSError as error:
+            what = f"{error.filename or 'a file'} cannot be written: {error.strerror or error}"
+            broken = IntegrationError(what, fix="make room; the next run begins anew.")
+            _tell(tools, plan, begun, broken, progress)
+            raise broken from error
 
 
 def _begin(

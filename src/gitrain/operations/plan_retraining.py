@@ -70,7 +70,7 @@ def plan_retraining(
         SettingsError: a file of the default branch, or a record, is broken.
         IntegrationError: the forge cannot be reached or refuses.
     """
-    facts, params = gather_facts(tools, request=request, monitoring=monitoring)
+    facts, params = gather_facts(tools, request=request, monitoring=monitoring, busy=tools.clones.busy())
     return decide(facts, params.retraining)
 
 

@@ -64,8 +64,15 @@ class CandidateClones(Protocol):
     def holder(self) -> str:
         """Which repository on which machine this is: 16 hexadecimal digits that stay the same."""
 
+    def busy(self) -> bool:
+        """Whether a process of this repository makes a candidate just now. Raises IntegrationError as `alone` does."""
+
     def alone(self) -> AbstractContextManager[bool]:
-        """While it is held no other process of this repository makes a candidate; False if one is at it."""
+        """While it is held no other process of this repository makes a candidate; False if one is at it.
+
+        Raises:
+            IntegrationError: the disk refuses.
+        """
 
     def make(self, commit: str) -> AbstractContextManager[CandidateClone]:
         """A clone of a commit; removed on leaving. What a run that was killed left behind is removed too.
