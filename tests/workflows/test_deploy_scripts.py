@@ -1,0 +1,396 @@
+"""The scripts that deployments are made of, with stand-ins for the programs that they call."""
+
+import http.server
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from gitrain.deployment.record import RunningRelease
+from gitrain.operations.verify_environment import VerifiedEnvironment
+from gitrain.verdicts import Outcome, Verdict
+
+ROOT = Path(__file__).parents[2]
+CI = ROOT / ".ci"
+pytestmark = pytest.mark.repository
+
+
+def _load(name: str) -> ModuleType:
+    specification = importlib.util.spec_from_file_location(name, CI / f"{name}.py")
+    assert specification is not None and specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+approval, qualifying, drilling = _load("approval"), _load("qualify"), _load("drill")
+
+_SHOWS = """\
+#!/bin/sh
+printf '%s\\n' "$@" > "$ARGUMENTS"
+env | grep -E '^(GIT_CONFIG_(COUNT|KEY|VALUE)|GITRAIN)' | LC_ALL=C sort >> "$ARGUMENTS"
+"""
+
+
+@pytest.fixture
+def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Runs a script with a `gitrain` that writes down what it is given; that, line by line."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "gitrain").write_text(_SHOWS, encoding="utf-8")
+    (folder / "gitrain").chmod(0o755)
+    for name in [name for name in os.environ if name.startswith("GITRAIN_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("ARGUMENTS", str(tmp_path / "arguments"))
+
+    def told(script: str, *arguments: str, **variables: str) -> list[str]:
+        environment = {**os.environ, **variables}
+        subprocess.run([str(CI / script), *arguments], check=True, capture_output=True, env=environment)
+        return (tmp_path / "arguments").read_text(encoding="utf-8").splitlines()
+
+    return told
+
+
+def _arguments(said: list[str]) -> list[str]:
+    return [line for line in said if not line.startswith(("GIT_CONFIG_", "GITRAIN_"))]
+
+
+def test_options_that_nobody_filled_in_are_left_out(told: Callable[..., list[str]]) -> None:
+    assert _arguments(told("propose", "promote", "preprod", "--release=")) == ["env", "promote", "preprod"]
+    reason = "--reason=it answers slowly; --merge=$(id) `id`="
+    given = ["rollback", "production", "--to=1.2.0", reason]
+    assert _arguments(told("propose", *given)) == ["env", *given]
+
+
+def test_who_approved_goes_into_the_record(told: Callable[..., list[str]]) -> None:
+    assert _arguments(told("deploy", "test", APPROVED_BY="")) == ["deploy", "apply", "test", "--wait", "900"]
+    named = _arguments(told("deploy", "production", APPROVED_BY="ada, bob"))
+    assert named == ["deploy", "apply", "production", "--approved-by", "ada, bob", "--wait", "900"]
+
+
+def test_git_gets_the_token_and_empty_variables_are_none(told: Callable[..., list[str]]) -> None:
+    said = told(
+        "with-token",
+        "gitrain",
+        "a b",
+        GH_TOKEN="secret",
+        GITHUB_SERVER_URL="https://github.test",
+        GITRAIN_RELEASE_STORE="",
+        GITRAIN_STATE="/srv/a b",
+    )
+    assert said[0] == "a b"
+    assert said[1:] == [
+        "GITRAIN_STATE=/srv/a b",
+        "GIT_CONFIG_COUNT=2",
+        "GIT_CONFIG_KEY_0=http.https://github.test/.extraheader",
+        "GIT_CONFIG_KEY_1=http.https://github.test/.extraheader",
+        "GIT_CONFIG_VALUE_0=",
+        "GIT_CONFIG_VALUE_1=AUTHORIZATION: basic eC1hY2Nlc3MtdG9rZW46c2VjcmV0",
+    ]
+
+
+def test_what_the_default_branch_no_longer_says_is_not_deployed(git_repository: Path, tmp_path: Path) -> None:
+    def git(*arguments: str) -> None:
+        subprocess.run(["git", *arguments], cwd=git_repository, check=True, capture_output=True)
+
+    def current() -> "subprocess.CompletedProcess[str]":
+        command = [str(CI / "current"), "production"]
+        return subprocess.run(command, cwd=git_repository, capture_output=True, text=True, check=False)
+
+    (git_repository / "environments").mkdir()
+    file = git_repository / "environments/production.yaml"
+    file.write_text("release: 1.0.0\n", encoding="utf-8")
+    git("add", "--all")
+    git("commit", "-q", "-m", "1.0.0")
+    git("clone", "-q", "--bare", str(git_repository), str(tmp_path / "origin.git"))
+    git("remote", "add", "origin", str(tmp_path / "origin.git"))
+    assert current().returncode == 0
+    # Whatever else is merged meanwhile.
+    git("commit", "-q", "--allow-empty", "-m", "elsewhere")
+    git("push", "-q", "origin", "HEAD")
+    git("checkout", "-q", "--detach", "HEAD^")
+    assert current().returncode == 0
+    git("checkout", "-q", "-")
+    file.write_text("release: 1.1.0\n", encoding="utf-8")
+    git("commit", "-q", "-a", "-m", "1.1.0")
+    refused = current()
+    assert refused.returncode == 1
+    assert "void" in refused.stdout
+    git("push", "-q", "origin", "HEAD")
+    assert current().returncode == 0
+    git("checkout", "-q", "--detach", "HEAD^")
+    assert current().returncode == 1
+
+
+def _verified(outcome: Outcome, *, approved_by: str | None = None) -> list[dict[str, object]]:
+    verdict = Verdict(name="production:reviewers", outcome=outcome, reason="as it is\n::error::<b>")
+    release = RunningRelease(version="1.0.0", digest=f"sha256:{'a' * 64}")
+    found = VerifiedEnvironment(environment="production", release=release, verdicts=(verdict,), approved_by=approved_by)
+    return [found.to_json()]
+
+
+def _judge(tmp_path: Path, verified: object | None) -> tuple[int, str, str]:
+    file, outputs, summary = (tmp_path / name for name in ("verified.json", "outputs", "summary"))
+    if verified is not None:
+        file.write_text(json.dumps(verified), encoding="utf-8")
+    code = approval.main(["judge", str(file), "--outputs", str(outputs), "--summary", str(summary)])
+    return code, outputs.read_text(encoding="utf-8"), summary.read_text(encoding="utf-8")
+
+
+def test_an_approval_that_means_something(tmp_path: Path) -> None:
+    code, outputs, summary = _judge(tmp_path, _verified(Outcome.PASSED, approved_by="ada"))
+    assert (code, outputs) == (0, "approved-by=ada\n")
+    assert summary.startswith("### An approval means something")
+    # What a forge was made to say is neither markup nor a command.
+    assert "    PASSED production:reviewers: as it is?::error::<b>\n" in summary
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.ERROR])
+def test_an_approval_that_means_nothing(tmp_path: Path, outcome: Outcome) -> None:
+    assert _judge(tmp_path, _verified(outcome))[:2] == (1, "approved-by=\n")
+
+
+@pytest.mark.parametrize("verified", [None, [], [*_verified(Outcome.PASSED), *_verified(Outcome.PASSED)]])
+def test_what_is_not_known_is_no_approval(tmp_path: Path, verified: object) -> None:
+    code, outputs, summary = _judge(tmp_path, verified)
+    assert (code, outputs) == (1, "approved-by=\n")
+    assert "No approval" in summary
+
+
+def _approved(login: str, *environments: str, state: str = "approved") -> dict[str, Any]:
+    return {"state": state, "user": {"login": login}, "environments": [{"name": name} for name in environments]}
+
+
+def test_who_let_the_job_start_is_the_approver() -> None:
+    found = [
+        _approved("eve", "preprod"),
+        _approved("mallory", "production", state="rejected"),
+        _approved("ada", "production"),
+        _approved("ada", "production", "preprod"),
+        _approved("bob", "production"),
+        _approved("x\napproved-by=root", "production"),
+    ]
+    assert approval.approver_of(found, "production") == "ada, bob"
+    assert approval.approver_of([{"state": "approved"}], "production") == ""
+
+
+class _Approvals(http.server.BaseHTTPRequestHandler):
+    answer: tuple[int, bytes] = (404, b"{}")
+    asked: list[tuple[str, str | None]]
+
+    def do_GET(self) -> None:
+        type(self).asked.append((self.path, self.headers.get("Authorization")))
+        status, body = self.answer
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def github(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Approvals]]:
+    _Approvals.asked = []
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Approvals)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    monkeypatch.setenv("GITHUB_API_URL", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("GITHUB_REPOSITORY", "acme/project")
+    monkeypatch.setenv("GITHUB_RUN_ID", "7")
+    monkeypatch.setenv("GH_TOKEN", "secret")
+    yield _Approvals
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def _who(tmp_path: Path, reviewer: str = "") -> tuple[int, str]:
+    outputs = tmp_path / "outputs"
+    code = approval.main(["who", "production", "--reviewer", reviewer, "--outputs", str(outputs)])
+    return code, outputs.read_text(encoding="utf-8") if outputs.exists() else ""
+
+
+def test_github_is_asked_who_approved_this_run(github: type[_Approvals], tmp_path: Path) -> None:
+    github.answer = (200, json.dumps([_approved("ada", "production")]).encode())
+    assert _who(tmp_path) == (0, "approved-by=ada\n")
+    assert github.asked == [("/repos/acme/project/actions/runs/7/approvals", "Bearer secret")]
+
+
+def test_a_review_that_stood_in_is_the_approval(github: type[_Approvals], tmp_path: Path) -> None:
+    assert _who(tmp_path, "bob") == (0, "approved-by=bob\n")
+    assert github.asked == []
+
+
+@pytest.mark.parametrize(
+    "answer", [(200, b"[]"), (200, b'{"message": "x"}'), (200, b"no JSON"), (403, b"{}"), (500, b"")]
+)
+def test_nobody_known_is_nobody(github: type[_Approvals], tmp_path: Path, answer: tuple[int, bytes]) -> None:
+    github.answer = answer
+    assert _who(tmp_path) == (1, "approved-by=\n")
+
+
+def test_a_name_that_is_none_is_written_nowhere(tmp_path: Path) -> None:
+    assert _who(tmp_path, "ada\nqualified=true") == (1, "")
+
+
+class _Rules:
+    """A `gitrain` whose rules ask for some runs."""
+
+    def __init__(self, wanted: int, *, deployed: dict[str, Any] | None = None, code: int = 0) -> None:
+        self.wanted, self.runs, self.code = wanted, 0, code
+        self.deployed = deployed if deployed is not None else {"reason": "probed", "record": {"id": "x"}}
+
+    def __call__(self, command: list[str]) -> tuple[int, str]:
+        if command[1] == "deploy":
+            assert command[2:5] == ["apply", "preprod", "--again"]
+            self.runs += 1
+            return self.code, json.dumps(self.deployed)
+        assert command[2:5] == ["promote", "production", "--dry-run"]
+        outcome = "PASSED" if self.runs >= self.wanted else "FAILED"
+        soak = {"name": "production:soak", "outcome": "FAILED", "reason": "an hour is to go"}
+        verdicts = [{"name": "production:runs", "outcome": outcome, "reason": f"{self.runs} of {self.wanted}"}, soak]
+        return 1, json.dumps({"verdicts": verdicts})
+
+
+@pytest.mark.parametrize("wanted", [0, 1, 3])
+def test_a_release_runs_as_often_as_is_asked_for(wanted: int) -> None:
+    rules = _Rules(wanted)
+    code, qualified, _ = qualifying.qualify("preprod", "production", rules)
+    assert (code, qualified, rules.runs) == (0, True, wanted)
+
+
+def test_a_run_that_fails_qualifies_for_nothing() -> None:
+    failed = {"reason": "load: too slow", "record": {"id": "x"}}
+    rules = _Rules(3, deployed=failed, code=1)
+    code, qualified, said = qualifying.qualify("preprod", "production", rules)
+    assert (code, qualified, rules.runs) == (1, False, 1)
+    assert "too slow" in said
+
+
+def test_where_nothing_runs_nothing_is_tried_for_ever() -> None:
+    rules = _Rules(3, deployed={"reason": "it is suspended", "record": None})
+    assert qualifying.qualify("preprod", "production", rules)[:2] == (0, False)
+    endless = _Rules(10**6)
+    assert qualifying.qualify("preprod", "production", endless)[:2] == (1, False)
+    assert endless.runs == 20
+
+
+@pytest.mark.parametrize("code", [2, 3])
+def test_rules_that_cannot_be_asked_are_an_error(code: int) -> None:
+    assert qualifying.qualify("preprod", "production", lambda command: (code, ""))[:2] == (code, False)
+
+
+def test_time_to_recover_ends_where_the_requests_go() -> None:
+    steps = [("fetch", 1.0), ("probe smoke", 2.0), ("route", 0.25), ("stop", 30.0)]
+    record = {"steps": [{"name": name, "seconds": seconds} for name, seconds in steps]}
+    assert drilling.recovery_seconds(record) == 3.25
+
+
+# Applies what the file of the commit says, and is told by files what is to go wrong.
+_GITRAIN = """\
+import json, pathlib, subprocess, sys
+arguments = sys.argv[1:]
+digest = "sha256:" + "a" * 64
+if arguments[:2] == ["env", "rollback"]:
+    refusal = pathlib.Path("../refused")
+    verdict = {"name": "preprod:release", "outcome": "FAILED" if refusal.exists() else "PASSED", "reason": "so"}
+    print(json.dumps({"verdicts": [verdict], "release": {"version": "1.0.0", "digest": digest}}))
+    sys.exit(0)
+assert arguments[:3] == ["deploy", "apply", "preprod"], arguments
+text = subprocess.run(["git", "show", "HEAD:environments/preprod.yaml"], capture_output=True, text=True).stdout
+version = next(line.split()[1] for line in text.splitlines() if line.startswith("release:"))
+with open("../applied", "a") as applied:
+    applied.write(version + "\\n")
+broken = pathlib.Path("../broken")
+outcome = "FAILED" if broken.exists() and broken.read_text() == version else "PASSED"
+release = {"version": version, "digest": digest}
+steps = [{"name": "fetch", "seconds": 0.5}, {"name": "route", "seconds": 1.0}, {"name": "stop", "seconds": 9.0}]
+record = {"id": f"{version}-id", "release": release, "steps": steps}
+print(json.dumps({"outcome": outcome, "reason": "as it is", "release": release, "record": record}))
+sys.exit(0 if outcome == "PASSED" else 1)
+"""
+
+
+@pytest.fixture
+def rehearsed(git_repository: Path, tmp_path: Path) -> Callable[..., tuple[int, str, list[str]]]:
+    """Holds a drill of preprod, which runs 1.1.0: exit code, summary and the versions that were applied."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "gitrain").write_text(f"#!{sys.executable}\n{_GITRAIN}", encoding="utf-8")
+    (folder / "gitrain").chmod(0o755)
+    (git_repository / "environments").mkdir()
+    file = git_repository / "environments/preprod.yaml"
+    file.write_text(f"schema_version: 1\nrelease: 1.1.0 # a note\ndigest: sha256:{'b' * 64}\n", encoding="utf-8")
+    for command in (["add", "--all"], ["commit", "-q", "-m", "preprod"], ["checkout", "-q", "--detach"]):
+        subprocess.run(["git", *command], cwd=git_repository, check=True)
+    beside = git_repository.parent
+
+    def rehearsed(*arguments: str) -> tuple[int, str, list[str]]:
+        out, summary = beside / "drill.json", beside / "summary"
+        done = subprocess.run(
+            [sys.executable, str(CI / "drill.py"), "preprod", "--out", str(out), "--summary", str(summary), *arguments],
+            cwd=git_repository,
+            env={**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        status = subprocess.run(
+            ["git", "status", "--porcelain"], cwd=git_repository, check=True, capture_output=True, text=True
+        )
+        assert (status.stdout, "1.1.0" in file.read_text(encoding="utf-8")) == ("", True)
+        return done.returncode, summary.read_text(encoding="utf-8"), (beside / "applied").read_text().split()
+
+    return rehearsed
+
+
+def test_a_drill_goes_back_and_comes_again(rehearsed: Callable[..., Any], git_repository: Path) -> None:
+    code, summary, applied = rehearsed("--within", "2")
+    assert (code, applied) == (0, ["1.1.0", "1.0.0", "1.1.0"])
+    assert "went back from 1.1.0 to 1.0.0 in 1.5 s" in summary
+    measured = json.loads((git_repository.parent / "drill.json").read_text())
+    assert measured == {
+        "environment": "preprod",
+        "present": "1.1.0",
+        "former": "1.0.0",
+        "recovery_seconds": 1.5,
+        "return_seconds": 1.5,
+        "records": ["1.0.0-id", "1.1.0-id"],
+        "within_seconds": 2.0,
+        "outcome": "PASSED",
+    }
+
+
+def test_a_drill_that_takes_too_long_fails(rehearsed: Callable[..., Any]) -> None:
+    code, summary, applied = rehearsed("--within", "1.4")
+    assert (code, applied[-1]) == (1, "1.1.0")
+    assert "took too long" in summary
+
+
+@pytest.mark.parametrize(("broken", "applied"), [("1.1.0", ["1.1.0"]), ("1.0.0", ["1.1.0", "1.0.0"])])
+def test_a_drill_that_goes_wrong_fails(
+    rehearsed: Callable[..., Any], git_repository: Path, broken: str, applied: list[str]
+) -> None:
+    (git_repository.parent / "broken").write_text(broken)
+    code, summary, found = rehearsed()
+    assert (code, found) == (1, applied)
+    assert "The drill failed" in summary
+
+
+def test_a_drill_that_may_not_be_held_fails(rehearsed: Callable[..., Any], git_repository: Path) -> None:
+    (git_repository.parent / "refused").touch()
+    code, summary, applied = rehearsed()
+    assert (code, applied) == (1, ["1.1.0"])
+    assert "may not go back: preprod:release: so" in summary
