@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from gitrain.cli.console import print_json, print_text, progress_to_stderr
+from gitrain.cli.replay import replay
 from gitrain.errors import UsageError
 from gitrain.operations.rehearsal.environments import ENVIRONMENTS
 from gitrain.operations.rehearsal.plan import RehearsalPlan, plan_rehearsal
@@ -17,12 +18,18 @@ from gitrain.wiring.repository import Surroundings, open_repository, write_repor
 
 __all__ = ["rehearse"]
 
+_FOLDER = ".demo"
 #: What a record of a deployment says of an approval that nobody was asked for.
 _GIVEN = "--approve: nobody was asked"
 
 
 def rehearse(arguments: argparse.Namespace) -> int:
     """Walk the loop in a scratch folder and write a report of it."""
+    if arguments.year:
+        return replay(arguments)
+    for option in ("bootstrap", "through"):
+        if getattr(arguments, option) is not None:
+            raise UsageError(f"--{option} needs --year", fix=f"add --year, or leave --{option} out.")
     found = open_repository(arguments.directory)
     plan = plan_rehearsal(
         found.project,
@@ -37,7 +44,7 @@ def rehearse(arguments: argparse.Namespace) -> int:
         else:
             print_text(render_steps(plan.steps))
         return 0
-    with rehearsal_folder(found.settings.root / arguments.folder) as folder:
+    with rehearsal_folder(found.settings.root / (arguments.folder or _FOLDER)) as folder:
         rehearsal = _carry_out(arguments, found, plan, folder)
         report = folder / "report.md"
         kept = f"gitrain -C {_shown(folder / 'repository')} deploy stop" if arguments.keep else None

@@ -1,11 +1,15 @@
 """A year of a repository, lived again in a scratch folder."""
 
+import contextlib
+import fcntl
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from gitrain.errors import UsageError
 from gitrain.integrations.files import LocalMemo, LocalWorkspace, replacing, scratch_folder
 from gitrain.operations.replay.batches import prepare_year
 from gitrain.operations.replay.candidates import Trials
@@ -15,7 +19,7 @@ from gitrain.pipeline.replay import ReplayReport
 from gitrain.serving.log_records import ReadRecords, parse_records
 from gitrain.wiring.repository import open_model_format, open_stage
 
-__all__ = ["FolderOfDays", "replay_repository"]
+__all__ = ["FolderOfDays", "replay_folder", "replay_repository"]
 
 # What `scratch_folder` leaves in a folder that it made.
 _MARKER = ".made-by-gitrain"
@@ -52,6 +56,28 @@ class FolderOfDays:
         return self.folder / f"predictions-{time:%Y%m%dT%H%M%S.%fZ}-0-000001.jsonl"
 
 
+@contextlib.contextmanager
+def replay_folder(path: Path) -> Iterator[Path]:
+    """A scratch folder of our own, with what an earlier run left in it; no other replay is at work there meanwhile.
+
+    Raises:
+        UsageError: there is something else at `path`, or another replay is at work there.
+    """
+    folder = path.absolute()
+    if not (folder / _MARKER).is_file():
+        scratch_folder(folder)
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield folder
+    except BlockingIOError as error:
+        raise UsageError(
+            f"another replay is at work in {folder}", fix="wait until it has ended, or name another folder (--folder)."
+        ) from error
+    finally:
+        os.close(held)
+
+
 def replay_repository(
     directory: str,
     folder: Path,
@@ -65,20 +91,20 @@ def replay_repository(
 
     Args:
         directory: in the repository; none of its files are changed.
-        folder: the scratch folder.
+        folder: as `replay_folder` gives it.
         bootstrap: batches that the first model is trained on.
         through: the last batch; None: all that the sources have.
         keep_log: whether records stay in `folder` when their batch is over.
         progress: takes a line that tells how far the work is.
 
     Raises:
-        UsageError: too few batches, no decision time, or a folder with other things in it.
+        UsageError: too few batches, or no decision time.
         GitrainError: as the stages of the pipeline do.
     """
     start = time.monotonic()
     here = open_stage(directory, progress)
     source = here.workspace.root
-    root = _kept_folder(folder)
+    root = folder.absolute()
     stage = replace(
         here,
         workspace=LocalWorkspace(root),
@@ -104,11 +130,6 @@ def replay_repository(
         ),
     )
     return report.model_copy(update={"seconds": round(time.monotonic() - start, 3)})
-
-
-def _kept_folder(path: Path) -> Path:
-    """A scratch folder of our own, with what an earlier run left in it."""
-    return path if (path / _MARKER).is_file() else scratch_folder(path)
 
 
 def _folder_of_candidate(root: Path, name: str) -> LocalWorkspace:

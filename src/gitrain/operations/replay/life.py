@@ -236,7 +236,7 @@ class Life:
         self._add(rows.batch, monitoring_seconds=self._stopwatch() - start)
         for day in rows.days:
             self._log.forget(day.name, day.first)
-        self._main.arrive(rows.batch, rows.until)
+        self._main.arrive(rows.batch, last=rows.days[-1].last, known=rows.known)
 
     def look(self, now: datetime) -> None:
         """What is known by `now` is judged, and whether to train again is decided."""

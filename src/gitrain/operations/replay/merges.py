@@ -112,9 +112,10 @@ class Main:
         """The batches that are over and were not decided on."""
         return tuple(batch for batch, _ in self._over if batch not in self._decided)
 
-    def arrive(self, batch: str, over: datetime) -> None:
-        """A batch is over at the moment `over`, UTC: its last label is known then."""
-        self._over.append((batch, over))
+    def arrive(self, batch: str, *, last: datetime, known: datetime) -> None:
+        """A batch is over: `last` was its last decision, and `known` is when its last label is known, both UTC."""
+        settled = timedelta(hours=self._trials.stage.params.retraining.settle_hours)
+        self._over.append((batch, max(last + settled, known)))
 
     def decide(self, now: datetime, alarm: Alarm | None) -> Retrained | None:
         """Train, judge and merge if what is known at `now` asks for it; None if not."""
@@ -164,8 +165,7 @@ class Main:
 
     def _facts(self, now: datetime, alarm: Alarm | None) -> RetrainingFacts:
         stage = self._trials.stage
-        settled = timedelta(hours=stage.params.retraining.settle_hours)
-        new = tuple(batch for batch, over in self._over if batch > self._through and over + settled <= now)
+        new = tuple(batch for batch, whole in self._over if batch > self._through and whole <= now)
         read = [each for each in stage.batches if each <= (new[-1] if new else self._through)]
         data = [[each, self._digest(each)] for each in read]
         return RetrainingFacts(

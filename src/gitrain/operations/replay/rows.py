@@ -48,7 +48,7 @@ class RowsOfBatch:
         features: the same rows' partition of features: key, unit, decision time, features, target.
         labels: Boolean, null where a row has none.
         days: its units, by their first decision.
-        until: when the batch is over, UTC.
+        known: when its last label is known, UTC.
     """
 
     batch: str
@@ -56,7 +56,7 @@ class RowsOfBatch:
     features: pl.DataFrame
     labels: pl.Series
     days: tuple[DayOfRows, ...]
-    until: datetime
+    known: datetime
 
     @classmethod
     def read(cls, stage: Stage, batch: str, label_delay: timedelta) -> "RowsOfBatch":
@@ -111,7 +111,7 @@ class RowsOfBatch:
             features=features,
             labels=features[project.target.name],
             days=days,
-            until=max(day.known for day in days),
+            known=max(day.known for day in days),
         )
 
 
