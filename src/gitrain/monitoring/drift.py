@@ -130,6 +130,7 @@ def feature_drift(
                 naive=psi > naive,
                 missing=_rounded(now[-1]),
                 reference_missing=_rounded(was[-1]),
+                usual_missing=_usual_missing(column.counts, drawn),
                 histogram=_histogram(column.bins, was, now),
             )
         )
@@ -168,6 +169,14 @@ def _windows(days: int, length: int, most: int) -> Integers:
     if days < 2 or starts.size < _FEWEST_WINDOWS:
         return np.zeros((0, 2), dtype=np.int64)
     return np.stack([starts, starts + length], axis=1)
+
+
+def _usual_missing(counts: Floats, windows: Integers) -> float | None:
+    """The largest share of unknown values of any window."""
+    if not windows.size:
+        return None
+    sums = np.concatenate([np.zeros((1, counts.shape[1])), np.cumsum(counts, axis=0)])
+    return _rounded(float(shares(sums[windows[:, 1]] - sums[windows[:, 0]])[:, -1].max()))
 
 
 def _distances(counts: Floats, windows: Integers) -> Floats:

@@ -158,7 +158,7 @@ def judge_missing(current: Mapping[str, float], reference: Mapping[str, float], 
 
     Args:
         current: by feature, the share of values that are not known.
-        reference: the same in training.
+        reference: the largest that was usual in training: seasons leave instruments without a value for weeks.
         tolerated: how much more any may be.
     """
     if not current:
@@ -178,8 +178,8 @@ def judge_missing(current: Mapping[str, float], reference: Mapping[str, float], 
         return Verdict(name="service:missing", outcome=Outcome.PASSED, reason=reason, figures=figures)
     rest = f" and {len(over) - 1} more" if len(over) > 1 else ""
     reason = (
-        f"{worst}{rest}: not known for {current[worst]:.1%} of predictions, and {reference.get(worst, 0.0):.1%} in"
-        " training"
+        f"{worst}{rest}: not known for {current[worst]:.1%} of predictions, and at most"
+        f" {reference.get(worst, 0.0):.1%} in as many days of training"
     )
     return Verdict(name="service:missing", outcome=Outcome.FAILED, reason=reason, figures=figures)
 

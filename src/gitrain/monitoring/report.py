@@ -174,6 +174,7 @@ class FeatureDrift(Section):
         naive: whether the usual rule (PSI above 0.2) would say so.
         missing: the share of values that are not known now.
         reference_missing: the same of the reference.
+        usual_missing: the largest share in any window of the reference that is as long as what is judged.
         histogram: both distributions.
     """
 
@@ -187,6 +188,7 @@ class FeatureDrift(Section):
     naive: bool
     missing: float
     reference_missing: float
+    usual_missing: float | None = None
     histogram: Histogram
 
 

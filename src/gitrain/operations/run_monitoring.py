@@ -275,7 +275,10 @@ class _Run:
         return [
             judge_missing(
                 {each.name: each.missing for each in known},
-                {each.name: each.reference_missing for each in known},
+                {
+                    each.name: each.reference_missing if each.usual_missing is None else each.usual_missing
+                    for each in known
+                },
                 self._params.service.missing,
             )
         ]

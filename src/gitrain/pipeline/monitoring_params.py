@@ -17,7 +17,8 @@ class ServiceParams(Section):
     Attributes:
         errors: the share of requests that may be answered with a 5xx.
         p99_ms: ninety-nine in a hundred requests are answered by then; null: latency is reported and not judged.
-        missing: how far the share of feature values that are not known may lie above that of training.
+        missing: how far the share of values of a feature that are not known may lie above the largest that as many days
+            of training showed.
         stale: the share of predictions that may have been made from stale features.
         clock_seconds: predictions may be so far ahead of the clock that judges them.
     """
