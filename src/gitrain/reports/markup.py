@@ -21,7 +21,7 @@ _NAMES = {
     "http_equiv": "http-equiv",
     "preserve": "preserveAspectRatio",
 }
-_LONGEST = 2_000
+_LONGEST = 600
 
 
 class Markup(str):
@@ -43,7 +43,7 @@ def element(name: str, /, *children: Child, **attributes: str | float | bool | N
         attributes: by name, underscores for hyphens (`class_` for class); None and False are left out.
     """
     shown = "".join(
-        f" {_NAMES.get(key, key.replace('_', '-'))}" + ("" if value is True else f'="{_value(value)}"')
+        f" {_NAMES.get(key, key.replace('_', '-'))}" + ("" if value is True else f'="{_value(key, value)}"')
         for key, value in attributes.items()
         if value is not None and value is not False
     )
@@ -113,6 +113,8 @@ def figure(value: float | None, *, digits: int = 3) -> str:
     # No exponents: people read `0.00002` at a glance, and what is smaller than that is nothing.
     if "e" in shown:
         shown = f"{value:,.0f}" if abs(value) >= 1 else f"{value:.5f}"
+        if not float(shown.replace(",", "")):
+            return "≈ 0"
     return shown.replace("-", "−")
 
 
@@ -141,8 +143,10 @@ def _text(value: Child) -> str:
     return (" " if text[:1] == " " else "") + shown + (" " if text[1:] and text[-1] == " " else "")
 
 
-def _value(value: str | float | bool) -> str:
+def _value(name: str, value: str | float | bool) -> str:
     if isinstance(value, float):
         # A tenth of a point is finer than any screen, and short.
         return f"{value:.1f}".removesuffix(".0")
-    return html.escape(readable(value, longest=_LONGEST), quote=True)
+    # A path is written by code, from numbers, and cut short it would be another one.
+    longest = len(str(value)) if name == "d" else _LONGEST
+    return html.escape(readable(value, longest=longest), quote=True)
