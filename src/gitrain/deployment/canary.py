@@ -140,4 +140,5 @@ def _judge(rule: CanaryRule, name: str, new: Counted, old: Counted | None, reque
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %"
+    percent = 100 * share
+    return f"{percent:.2g} %" if percent < 99.5 else f"{percent:.0f} %"

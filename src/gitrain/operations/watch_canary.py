@@ -41,7 +41,7 @@ def requests_needed(strategy: Strategy, percent: int) -> int:
     seen = [((share + copied * (100 - share) / 100) * seconds, share) for share, seconds in parts]
     total = sum(weight for weight, _ in seen)
     by_then = sum(weight for weight, share in seen if share <= percent)
-    return math.ceil(strategy.judge.requests * by_then / total) if total else strategy.judge.requests
+    return math.ceil(strategy.judge.requests * (by_then / total)) if total else strategy.judge.requests
 
 
 @dataclass
