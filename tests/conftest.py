@@ -1,5 +1,6 @@
 """Every test runs cut off from the machine: its own HOME and git configuration, no telemetry, no network, UTC."""
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -127,14 +129,8 @@ def parcels(isolated_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
     Read it and leave it as it is: a test that changes something takes `parcels_copy`.
     """
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-    root, finished = shared / "parcels", shared / "parcels.finished"
-    with (shared / "parcels.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not finished.exists():
-            shutil.rmtree(root, ignore_errors=True)
+    with _made_once("parcels", tmp_path_factory) as (root, made):
+        if not made:
             shutil.copytree(_TESTS / "projects" / "parcels", root, ignore=shutil.ignore_patterns("__pycache__"))
             shutil.copy(_TESTS.parent / "requirements.lock", root)
             (root / ".gitignore").write_text("__pycache__/\n.gitrain/\nmlflow.db\nmlruns/\n", encoding="utf-8")
@@ -152,8 +148,48 @@ def parcels(isolated_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
                     command, cwd=root, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=False
                 )
                 assert done.returncode == 0, done.stdout + done.stderr
-            finished.touch()
     return root
+
+
+@pytest.fixture(scope="session")
+def released_parcels(parcels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That repository with Gitrain's source in it, as this one has, and with release 0.1.0 of its commit.
+
+    Made once for all workers; read it and leave it as it is.
+    """
+    # Not every test that this file serves has all that it takes to build a release.
+    import gitrain
+    from gitrain.operations.build_release import build_release
+    from gitrain.verdicts import Outcome
+    from gitrain.wiring.bundles import open_pack_tools, open_release_tools
+
+    with _made_once("released-parcels", tmp_path_factory) as (root, made):
+        if not made:
+            shutil.copytree(parcels, root, symlinks=True)
+            source = Path(gitrain.__file__).parent
+            shutil.copytree(source, root / "src/gitrain", ignore=shutil.ignore_patterns("__pycache__"))
+            for arguments in (("add", "--all"), ("commit", "-q", "-m", "With Gitrain")):
+                subprocess.run(["git", *arguments], cwd=root, check=True)
+            tools = open_release_tools(str(root), lambda line: None, today=date(2026, 1, 2))
+            done = build_release(tools, open_pack_tools(str(root)), base=None, bump=None)
+            assert done.outcome is Outcome.PASSED, [verdict for verdict in done.verdicts if verdict.outcome.exit_code]
+    return root
+
+
+@contextlib.contextmanager
+def _made_once(name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, bool]]:
+    """A folder that all workers share, and whether one of them has made it; the others wait meanwhile."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    root, finished = shared / name, shared / f"{name}.finished"
+    with (shared / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made = finished.exists()
+        if not made:
+            shutil.rmtree(root, ignore_errors=True)
+        yield root, made
+        finished.touch()
 
 
 @pytest.fixture

@@ -3,19 +3,13 @@
 import importlib.metadata
 import json
 import re
-import shutil
 import subprocess
 import sys
-from datetime import date
 from pathlib import Path
 
 import pytest
 from tests.gitrain.served import serving
 
-import gitrain
-from gitrain.operations.build_release import build_release
-from gitrain.verdicts import Outcome
-from gitrain.wiring.bundles import open_pack_tools, open_release_tools
 from gitrain.wiring.releases import open_release
 
 pytestmark = pytest.mark.slow
@@ -38,17 +32,9 @@ sys.meta_path.insert(0, Blocker())
 
 
 @pytest.fixture(scope="module")
-def release(parcels, tmp_path_factory):
+def release(released_parcels):
     """The folder of a release that has Gitrain's source in it, as this repository's own has."""
-    root = tmp_path_factory.mktemp("released") / "parcels"
-    shutil.copytree(parcels, root, symlinks=True)
-    shutil.copytree(Path(gitrain.__file__).parent, root / "src/gitrain", ignore=shutil.ignore_patterns("__pycache__"))
-    for arguments in (("add", "--all"), ("commit", "-q", "-m", "With Gitrain")):
-        subprocess.run(["git", *arguments], cwd=root, check=True)
-    tools = open_release_tools(str(root), lambda line: None, today=date(2026, 1, 2))
-    done = build_release(tools, open_pack_tools(str(root)), base=None, bump=None)
-    assert done.outcome is Outcome.PASSED, [verdict for verdict in done.verdicts if verdict.outcome.exit_code]
-    return open_release(str(root))
+    return open_release(str(released_parcels))
 
 
 def installed_names(release: Path) -> set[str]:

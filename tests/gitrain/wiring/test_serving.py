@@ -2,36 +2,23 @@
 
 import importlib.metadata
 import shutil
-import subprocess
-from datetime import date
-from pathlib import Path
 
 import polars as pl
 import pytest
 
-import gitrain
 from gitrain.cli.main import main
-from gitrain.operations.build_release import build_release
 from gitrain.release.bundle import BundleManifest
 from gitrain.serving.batch_report import BatchReport
-from gitrain.verdicts import Outcome
-from gitrain.wiring.bundles import open_pack_tools, open_release_tools
 from gitrain.wiring.releases import open_release
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def released(parcels, tmp_path_factory):
+def released(released_parcels, tmp_path_factory):
     """A repository with a release that has Gitrain's source in it, and with a store."""
     root = tmp_path_factory.mktemp("released") / "parcels"
-    shutil.copytree(parcels, root, symlinks=True)
-    shutil.copytree(Path(gitrain.__file__).parent, root / "src/gitrain", ignore=shutil.ignore_patterns("__pycache__"))
-    for arguments in (("add", "--all"), ("commit", "-q", "-m", "With Gitrain")):
-        subprocess.run(["git", *arguments], cwd=root, check=True)
-    tools = open_release_tools(str(root), lambda line: None, today=date(2026, 1, 2))
-    done = build_release(tools, open_pack_tools(str(root)), base=None, bump=None)
-    assert done.outcome is Outcome.PASSED, [verdict for verdict in done.verdicts if verdict.outcome.exit_code]
+    shutil.copytree(released_parcels, root, symlinks=True)
     assert main(["-C", str(root), "features", "materialize"]) == 0
     return root
 
