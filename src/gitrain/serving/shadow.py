@@ -59,7 +59,7 @@ def compare_answers(answer: bytes, copy: bytes) -> Compared | None:
     """Compare the answer that a user got with the one to its copy; None if the latter is no answer to it."""
     try:
         pairs = list(zip(_predictions(answer), _predictions(copy), strict=True))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
     return Compared(
         rows=len(pairs),

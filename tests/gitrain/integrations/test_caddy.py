@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -19,6 +20,7 @@ from gitrain.deployment.routing import Backend
 from gitrain.errors import DeploymentError
 from gitrain.integrations import caddy
 from gitrain.integrations.caddy import CaddyProxy
+from gitrain.integrations.caddy_requests import CaddyRequests
 
 pytestmark = pytest.mark.slow
 
@@ -29,6 +31,7 @@ class Replica(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         self.gone = False
+        self.copies = 0
         super().__init__(("127.0.0.1", 0), Answer)
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
@@ -51,6 +54,11 @@ class Answer(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server.copies += "X-Gitrain-Copy" in self.headers
+        self.do_GET()
 
     def log_message(self, *arguments: object) -> None:
         pass
@@ -217,3 +225,42 @@ def test_a_folder_of_sockets_that_others_can_write_to(proxy, tmp_path, monkeypat
     with pytest.raises(DeploymentError, match="other users"):
         proxy.route([Backend(1, 1)])
     monkeypatch.undo()
+
+
+def predict(port: int) -> int:
+    with closing(connect(port)) as connection:
+        connection.request("POST", "/predict?x=1", b"{}", {"X-Gitrain-Copy": "1"})
+        return connection.getresponse().status
+
+
+def seen_by(requests, number: int) -> Counter[tuple[int, int]]:
+    """The log is written a moment after the answer."""
+    seen: Counter[tuple[int, int]] = Counter()
+    end = time.monotonic() + 20
+    while seen.total() < number:
+        assert time.monotonic() < end
+        seen.update((each.port, each.status) for each in requests())
+    return seen
+
+
+def test_what_users_got_from_whom_is_told_while_it_is_watched(proxy, port, replicas, tmp_path) -> None:
+    new, old = replicas
+    proxy.route([Backend(old.port, 1), Backend(new.port, 1)])
+    assert predict(port) == 200
+    with CaddyRequests(tmp_path / "proxy").watched() as requests:
+        assert [predict(port) for _ in range(4)] == [200] * 4
+        assert ask(port)[0] == 200
+        assert seen_by(requests, 4) == {(old.port, 200): 2, (new.port, 200): 2}
+        # It takes requests and answers none.
+        new.gone = True
+        assert Counter(predict(port) for _ in range(10)) == {200: 5, 502: 5}
+        assert seen_by(requests, 10) == {(old.port, 200): 5, (new.port, 502): 5}
+    predict(port)
+    with CaddyRequests(tmp_path / "proxy").watched() as requests:
+        assert requests() == []
+    # Whoever says that a request is a copy is not believed.
+    assert (new.copies, old.copies) == (0, 0)
+    text = (tmp_path / "proxy/requests.log").read_text()
+    assert "127.0.0.1:" in text
+    assert "headers" not in text
+    assert "remote_ip" not in text
