@@ -4,8 +4,8 @@
 .ci/approval.py judge verified.json --outputs "$GITHUB_OUTPUT" --summary "$GITHUB_STEP_SUMMARY"
 .ci/approval.py who ENV --reviewer "$REVIEWER" --outputs "$GITHUB_OUTPUT"
 
-`judge` reads what `gitrain env verify ENV --json` printed. `who` says who approved: the reviewer of the pull request,
-where a review stands in for the settings of GitHub, else who let the waiting job start, as GitHub tells it of this run.
+`judge` reads what `gitrain env verify ENV --json` printed. `who` says who approved: who let the waiting job start, as
+GitHub tells it of this run, and the reviewer of the pull request, where a review stands in for the settings of GitHub.
 """
 
 import argparse
@@ -71,7 +71,8 @@ def main(
         with given.summary.open("a", encoding="utf-8") as summary:
             summary.write(said)
     else:
-        reviewer = given.reviewer or approver_of((ask or _approvals)(), given.environment)
+        found = [approver_of((ask or _approvals)(), given.environment), given.reviewer]
+        reviewer = ", ".join(dict.fromkeys(name for name in found if name))
         passed = bool(reviewer)
         said = f"approved by {reviewer}" if passed else f"::error::nobody approved a deployment of {given.environment}"
     print(said)
@@ -96,7 +97,7 @@ def _approvals() -> Sequence[Mapping[str, Any]]:
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
             found = json.load(answer)
     except (urllib.error.URLError, OSError, ValueError) as error:
-        print(f"::error::the approvals of this run cannot be read: {error}", file=sys.stderr)
+        print(f"the approvals of this run cannot be read: {error}", file=sys.stderr)
         return []
     return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
 

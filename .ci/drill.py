@@ -106,7 +106,7 @@ def _former(environment: str) -> dict[str, str | bool]:
 
 
 def _apply(environment: str) -> dict[str, Any]:
-    command = ["gitrain", "deploy", "apply", environment, "--wait", "900", "--json"]
+    command = ["gitrain", "deploy", "apply", environment, "--wait", "900", "--no-revert", "--json"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if not done.stdout:
         raise DrillError(f"`gitrain deploy apply {environment}` ended with {done.returncode}: its log says why")

@@ -227,9 +227,14 @@ def test_github_is_asked_who_approved_this_run(github: type[_Approvals], tmp_pat
     assert github.asked == [("/repos/acme/project/actions/runs/7/approvals", "Bearer secret")]
 
 
-def test_a_review_that_stood_in_is_the_approval(github: type[_Approvals], tmp_path: Path) -> None:
+def test_a_review_that_stood_in_is_an_approval(github: type[_Approvals], tmp_path: Path) -> None:
+    github.answer = (404, b"{}")
     assert _who(tmp_path, "bob") == (0, "approved-by=bob\n")
-    assert github.asked == []
+
+
+def test_a_review_does_not_hide_who_let_the_job_start(github: type[_Approvals], tmp_path: Path) -> None:
+    github.answer = (200, json.dumps([_approved("ada", "production")]).encode())
+    assert _who(tmp_path, "bob") == (0, "approved-by=ada, bob\n")
 
 
 @pytest.mark.parametrize(
@@ -240,6 +245,7 @@ def test_nobody_known_is_nobody(github: type[_Approvals], tmp_path: Path, answer
     assert _who(tmp_path) == (1, "approved-by=\n")
 
 
+@pytest.mark.usefixtures("github")
 def test_a_name_that_is_none_is_written_nowhere(tmp_path: Path) -> None:
     assert _who(tmp_path, "ada\nqualified=true") == (1, "")
 
