@@ -13,7 +13,7 @@ __all__ = ["distributions"]
 
 _CARDS = 12
 _OPEN = 30
-_ROWS = 200
+_ROWS = 150
 _NAIVE = 0.2
 
 

@@ -32,7 +32,7 @@ _RELEASES = 8
 
 
 def render_monitoring_html(report: MonitoringReport, *, version: str) -> str:
-    """The whole page, below 1 MB whatever the report holds.
+    """The whole page; long tables are cut, so that a year of hundreds of features stays below 1 MB.
 
     Args:
         report: what `gitrain monitor run` found.
@@ -112,8 +112,8 @@ def _tiles(report: MonitoringReport) -> Markup:
     loss, base = mean_loss(report)
     moved = sum(each.moved for each in report.features)
     sequences = [each for each in overall_sequences(report) if family_of(each.name) == "performance"]
-    alarm = next((each.alarm for each in sequences if each.alarm is not None), None)
-    naive = next((each.naive_alarm for each in sequences if each.naive_alarm is not None), None)
+    alarm = sequences[0].alarm if sequences else None
+    naive = sequences[0].naive_alarm if sequences else None
     tiles = (
         ("Predictions", f"{labels.predictions:,}", count(report.window.days, report.unit, f"{report.unit}s")),
         ("Label coverage", percent(labels.coverage), f"{labels.labelled:,} labelled of {labels.mature:,} mature"),

@@ -141,9 +141,9 @@ text{font-family:inherit;font-size:12px;fill:var(--soft);font-variant-numeric:ta
 .bar-part{fill:var(--now)}
 .was{fill:var(--was-tint);stroke:var(--was);stroke-width:.7}
 .is{fill:var(--now);fill-opacity:.22;stroke:var(--now);stroke-width:1.7;stroke-linejoin:round}
-.spark{width:96px;height:24px}
+.spark{width:96px;min-width:96px;height:24px}
 .spark .is{stroke-width:1.3}
-.interval{width:180px;height:22px}
+.interval{width:180px;min-width:180px;height:22px}
 .span{stroke-width:3;stroke-linecap:round}
 .span.now{stroke:var(--now)}
 .span.alarm{stroke:var(--failed)}
@@ -180,6 +180,7 @@ footer{color:var(--soft);font-size:12.5px;padding-top:6px;padding-bottom:34px;ov
  .verdict .badge .mark{width:16px;height:16px}
  .verdict .lead{grid-column:1/-1;font-size:15px;margin-top:6px}
  .tiles{grid-template-columns:1fr 1fr;gap:10px}
+ .tile:last-child:nth-child(odd){grid-column:1/-1}
  .tile{padding:12px 14px}
  .tile dd:first-of-type{font-size:21px}
  .facts{grid-template-columns:1fr 1fr;gap:10px 16px}

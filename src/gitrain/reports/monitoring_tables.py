@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 
 from gitrain.monitoring.report import FAMILIES, CalibrationRow, MonitoringReport, SliceRow, family_of
 from gitrain.release.record import RecordedVerdict
-from gitrain.reports.markup import Child, Markup, decimals, element, figure, join, table
+from gitrain.reports.markup import Child, Markup, count, decimals, element, figure, join, table
 from gitrain.reports.monitoring_parts import badge, disclosure, legend, more, section
+from gitrain.reports.monitoring_tested import tested
 from gitrain.reports.monitoring_words import FAMILY_WORDS, day_name, ordered_families, percent
 from gitrain.reports.svg import finite, range_of
 from gitrain.reports.svg_intervals import Point, calibration_curve, interval
@@ -14,7 +15,7 @@ from gitrain.verdicts import Figure, Outcome
 
 __all__ = ["calibration", "family_cards", "how_to_read", "service", "slices", "verdicts"]
 
-_ROWS = 120
+_ROWS = 100
 _VERDICTS = 150
 _FIGURES = 12
 _HINTS = 100
@@ -49,7 +50,12 @@ def slices(report: MonitoringReport) -> Markup:
     about = ("group", "labelled", "coverage", "loss", "holdout")
     header = (*about, "relative loss", "mean (limits)", "ROC AUC", "")
     worse = sum(_certain(each) > 0 for each in judged)
-    said = f"{worse} of {len(judged)} groups that can be judged {'lies' if worse == 1 else 'lie'} above the alarm line."
+    said = (
+        f"{worse or 'None'} of {count(len(judged), 'group', 'groups')} that can be judged "
+        f"{'lies' if worse == 1 or not worse else 'lie'} above the alarm line."
+        if judged
+        else "No group has enough labels to be judged yet."
+    )
     return section(
         "slices",
         "Slices",
@@ -96,6 +102,7 @@ def calibration(report: MonitoringReport) -> Markup:
             table("Bins of the calibration curve", header, rows, right=range(1, 5)),
             class_="sides",
         ),
+        tested(report, "calibration"),
     )
 
 

@@ -166,10 +166,14 @@ def ordered_verdicts(report: MonitoringReport) -> list[RecordedVerdict]:
 
 
 def overall_sequences(report: MonitoringReport) -> list[LookSequence]:
-    """Those that are about all predictions of a release, and not about one group of a slice; alarms first."""
+    """Those that are about all predictions of a release, and not about one group of a slice.
+
+    By family, of the newest release first: it is what the verdict is about.
+    """
     found = [each for each in report.sequences if each.looks and "=" not in each.name]
     order = {family: place for place, family in enumerate(_URGENCY)}
-    return sorted(found, key=lambda each: (order.get(family_of(each.name), len(order)), each.alarm is None))
+    age = {each.version: -place for place, each in enumerate(report.releases)}
+    return sorted(found, key=lambda each: (order.get(family_of(each.name), len(order)), age.get(each.release, 1)))
 
 
 def quantity(name: str) -> str:

@@ -50,7 +50,7 @@ def interval(
 
 def calibration_curve(name: str, title: str, description: str, points: Sequence[Point]) -> Markup:
     """The share of positives over the mean probability; dots are larger where there are more rows."""
-    plot = Plot(width=400, height=400, left=44, right=12, top=12, bottom=62)
+    plot = Plot(width=400, height=400, left=44, right=12, top=12, bottom=72)
     across, up = plot.across(0, 1), plot.up(0, 1)
     most = max((point.weight for point in points), default=1)
     parts = [
@@ -83,7 +83,7 @@ def _grid(plot: Plot, across: Scale, up: Scale) -> Iterator[Markup]:
         yield element("line", x1=across(value), x2=across(value), y1=up(0), y2=up(1), class_="grid")
         yield label(plot.left - 6, up(value) + 4, f"{100 * value:.0f} %", anchor="end")
         yield label(min(across(value), plot.width - 16), up(0) + 15, f"{100 * value:.0f} %", anchor="middle")
-    yield label(across(0.5), plot.height - 32, "mean probability →", anchor="middle")
+    yield label(across(0.5), plot.height - 36, "mean probability →", anchor="middle")
     yield label(across(0.02), up(1) + 13, "↑ share of positives")
 
 

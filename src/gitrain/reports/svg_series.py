@@ -142,7 +142,8 @@ def _bars(bars: Bars | None, across: Scale, up: Scale) -> Iterator[Markup]:
     if bars is None:
         return
     column = across(1) - across(0)
-    thick = max(column * 0.76, 0.8)
+    # A few units are bars as well, not walls.
+    thick = min(max(column * 0.76, 0.8), 46.0)
     ground = up(up.low)
     yield boxes(
         ((across(k) - thick / 2, up(value), thick, ground - up(value)) for k, value in enumerate(bars.whole)),

@@ -183,6 +183,26 @@ def sequence(rows: Sequence[DayRow], *, name: str = "performance:log_loss", rele
     )  # fmt: skip
 
 
+def biased(rows: Sequence[DayRow], name: str) -> LookSequence:
+    """How far outcomes are more frequent than probabilities, or less."""
+    sign = 1.0 if name.endswith("underestimates") else -1.0
+    known = [row for row in rows if row.positive_share is not None]
+    values = [sign * ((row.positive_share or 0.0) - (row.probability or 0.0)) for row in known]
+    looks: list[Look] = []
+    for place in range(1, len(known) + 1):
+        estimate, half = sum(values[:place]) / place, 0.1 / math.sqrt(place)
+        looks.append(
+            Look(
+                day=known[place - 1].day, days=place, estimate=rounded(estimate), lower=rounded(estimate - half),
+                upper=rounded(estimate + half), alarm=estimate - half > 0.03, naive_alarm=False,
+            )
+        )  # fmt: skip
+    return LookSequence(
+        name=name, release="1.4.1", threshold=0.03, reference=0.0, reference_days=30, alpha=0.025, looks=tuple(looks),
+        alarm=next((look.day for look in looks if look.alarm), None),
+    )  # fmt: skip
+
+
 def slices(generator: random.Random, *, worse: Mapping[str, float] = {}) -> tuple[SliceRow, ...]:
     groups: dict[str, Sequence[str | None]] = {
         "origin": ("EWR", "JFK", "LGA"),
@@ -329,13 +349,14 @@ def healthy() -> MonitoringReport:
                 f"the relative loss is {newest.estimate:.3f} ({newest.lower:.3f} to {newest.upper:.3f}) over 31 days, "
                 "and 0.800 on the holdout: no worse than is tolerated",
                 estimate=newest.estimate, lower=newest.lower, upper=newest.upper, threshold=0.82),
-        verdict("calibration:all", "PASSED", "probabilities are off by 0.011", error=0.011, limit=0.06),
+        verdict("calibration:underestimates", "PASSED", "probabilities are off by 0.011", error=0.011, limit=0.06),
         *drifts(found),
     ]  # fmt: skip
     content = {
         "window": window(rows), "releases": releases(rows, "1.4.0"), "labels": labels(rows), "days": rows,
         "features": found, "slices": slices(generator), "calibration": calibration(generator, 0.0),
-        "sequences": (tested,), "notes": ("Labels are mature 24 h after the decision.",),
+        "sequences": (tested, biased(rows, "calibration:underestimates"), biased(rows, "calibration:overestimates")),
+        "notes": ("Labels are mature 24 h after the decision.",),
     }  # fmt: skip
     return compose(content, verdicts)
 
@@ -361,7 +382,7 @@ def drifting() -> MonitoringReport:
                 f"the relative loss is {newest.estimate:.3f} ({newest.lower:.3f} to {newest.upper:.3f}) over 61 days, "
                 "and 0.800 on the holdout: no worse than is tolerated",
                 estimate=newest.estimate, lower=newest.lower, upper=newest.upper, threshold=0.82),
-        verdict("calibration:all", "FAILED", "probabilities are off by 0.07, at most 0.06", error=0.07, limit=0.06),
+        verdict("calibration:underestimates", "FAILED", "outcomes are 0.07 more frequent, at most 0.06", error=0.07),
         *drifts(found),
     ]  # fmt: skip
     content = {
@@ -378,7 +399,7 @@ def alarmed() -> MonitoringReport:
     rows = days(generator, 45, 43, worse=lambda day: 0.2 if day >= 20 else 0.0)
     faults = {"temp": (2.4, 1.8), "late_carrier_24h": (0.9, 1.2), "delay_origin_3h": (0.6, 1.2)}
     found = features(generator, faults=faults)
-    tested = sequence(rows)
+    tested = sequence(rows, release="1.4.1")
     newest = tested.looks[-1]
     verdicts = [
         *(each for each in service() if each.name not in ("skew:all", "data:contract")),
@@ -392,14 +413,18 @@ def alarmed() -> MonitoringReport:
                 estimate=newest.estimate, lower=newest.lower, upper=newest.upper, threshold=0.82, alarm=tested.alarm),
         verdict("performance:origin=LGA", "FAILED", "LGA is above its alarm line 0.85", group="LGA"),
         verdict("performance:carrier=F9", "INCONCLUSIVE", "F9 has 512 rows with a label, fewer than 800", rows=512),
-        verdict("calibration:all", "FAILED", "probabilities are off by 0.09, at most 0.06", error=0.09, limit=0.06),
+        verdict("calibration:underestimates", "FAILED", "outcomes are 0.09 more frequent, at most 0.06", error=0.09),
         *drifts(found),
     ]  # fmt: skip
     content = {
         "window": window(rows), "releases": releases(rows, "1.3.2", "1.4.0", "1.4.1"), "labels": labels(rows),
         "days": rows, "features": found, "slices": slices(generator, worse={"LGA": 0.12, "MQ": 0.13, "US": 0.05}),
         "calibration": calibration(generator, 0.09),
-        "sequences": (tested, sequence(rows[:30], name="performance:origin=LGA")),
+        "sequences": (
+            sequence(rows[:14], release="1.3.2"), sequence(rows[15:29], release="1.4.0"), tested,
+            sequence(rows[:30], name="performance:origin=LGA"), biased(rows, "calibration:underestimates"),
+            biased(rows, "calibration:overestimates"),
+        ),
         "notes": ("Labels are mature 24 h after the decision.", "3 predictions of before the window were left out."),
     }  # fmt: skip
     return compose(content, verdicts)
@@ -444,7 +469,7 @@ def hostile(text: str = HOSTILE) -> MonitoringReport:
         "sequences": tuple(
             each.model_copy(update={"name": name, "release": text, "looks": tuple(
                 look.model_copy(update={"day": text}) for look in each.looks)})
-            for each, name in zip(report.sequences, ("performance:log_loss", f"performance:{text}"), strict=True)
+            for each, name in zip(report.sequences[2:4], ("performance:log_loss", f"performance:{text}"), strict=True)
         ),
     }  # fmt: skip
     verdicts = [verdict(f"{family}:{text}", "FAILED", text, **{text: text}) for family in FAMILIES]
@@ -480,3 +505,17 @@ CASES: Mapping[str, Callable[[], MonitoringReport]] = {
     "alarmed": alarmed,
     "unlabelled": unlabelled,
 }
+
+
+if __name__ == "__main__":
+    from tests.gitrain.reports.page import outline
+
+    from gitrain.reports.monitoring_html import render_monitoring_html
+    from gitrain.reports.monitoring_markdown import render_monitoring
+    from gitrain.reports.monitoring_prometheus import render_monitoring_metrics
+
+    for name, case in CASES.items():
+        (GOLDEN / f"monitoring_{name}.md").write_text(render_monitoring(case()), encoding="utf-8")
+        page = render_monitoring_html(case(), version=VERSION)
+        (GOLDEN / f"monitoring_{name}.txt").write_text(outline(page), encoding="utf-8")
+    (GOLDEN / "monitoring.prom").write_text(render_monitoring_metrics(alarmed()), encoding="utf-8")
