@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gitrain.errors import GitrainError, IntegrationError
+from gitrain.errors import GitrainError, IntegrationError, UsageError
 from gitrain.integrations.files import replacing
 from gitrain.integrations.http_load import HttpLoad
 from gitrain.integrations.local_process import LocalProcess, start_detached
@@ -78,9 +78,12 @@ class SteadyTraffic:
         """Send no more, wait for the answers, and count."""
         if self._process is None:
             return Requests()
+        log = self.folder / "traffic.log"
+        if not self._process.alive:
+            raise IntegrationError("the users left by themselves: what was counted is not all", fix=f"look at {log}.")
         if not self._process.end(patience=2 * _TIMEOUT, pause=self.pause):
             raise IntegrationError(
-                "the requests did not end", fix=f"look at {self.folder / 'traffic.log'}: they were ended, not counted."
+                "requests did not end, so they are not counted", fix=f"look at {log}."
             )
         self._process = None
         return self.so_far()
@@ -141,6 +144,8 @@ def _main(url: str, bodies: str, rate: float, out: Path) -> int:
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     payloads = [Payload(body=line.encode()) for line in Path(bodies).read_text(encoding="utf-8").splitlines() if line]
+    if not payloads:
+        raise UsageError(f"{bodies} has no bodies", fix="write one a line.")
 
     def send(seconds: float, number: int) -> LoadSamples:
         # Each stretch goes on with the rows where the last one ended.

@@ -25,7 +25,7 @@ STEPS = (
     ("challenger", "Data arrives through {challenger}: on a branch, a new model is trained.", False),
     (
         "report",
-        "The gates compare it with the champion on days that neither has seen; a reviewer gets one report.",
+        "The gates compare it with the champion on data that neither has seen; a reviewer gets a report.",
         False,
     ),
     ("merge", "The branch is merged, released once, and runs in test and preprod.", True),

@@ -1,7 +1,9 @@
 """Carry out a rehearsal, step by step, until the end or until a step does not prove what it should."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
+from gitrain.errors import IntegrationError
 from gitrain.operations.rehearsal import deployments, models, refusals
 from gitrain.operations.rehearsal.plan import RehearsalPlan
 from gitrain.operations.rehearsal.scene import REPOSITORY, Done, RehearsalTools, Scene
@@ -47,8 +49,12 @@ def rehearse(tools: RehearsalTools, plan: RehearsalPlan) -> Rehearsal:
             results.append(result)
             if result.outcome not in (None, Outcome.PASSED):
                 break
-    finally:
         requests = tools.traffic.stop()
+    except BaseException:
+        # What went wrong is the message, not what became of the users after it.
+        with suppress(IntegrationError):
+            tools.traffic.stop()
+        raise
     return Rehearsal(
         project=plan.project.name,
         champion_batch=plan.champion,

@@ -1,11 +1,11 @@
 import json
 
 import pytest
+from tests.gitrain.operations.rehearsal.stand_ins import DIGEST, applied, make_scene
 
 from gitrain.errors import IntegrationError, UsageError
 from gitrain.operations.rehearsal import refusals
 from gitrain.verdicts import Outcome
-from tests.gitrain.operations.rehearsal.stand_ins import DIGEST, applied, make_scene
 
 EVALUATION = {
     "schema_version": 1, "project": "parcels", "target": "late", "estimator": "mlp", "model_digest": DIGEST,
@@ -145,5 +145,5 @@ def test_going_back_is_approved_before_it_is_timed(tmp_path):
 def test_a_command_that_breaks_is_named(tmp_path):
     scene, _ = make_scene(tmp_path, {"gitrain env rollback": (3, "")})
     scene.versions = ["0.1.0", "0.2.0"]
-    with pytest.raises(IntegrationError, match="`gitrain env rollback production .* ended with exit code 3"):
+    with pytest.raises(IntegrationError, match=r"`gitrain env rollback production .* ended with exit code 3"):
         refusals.rollback(scene)

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import pytest
+from tests.gitrain.operations.rehearsal.stand_ins import Users, make_scene
 
 from gitrain.errors import UsageError
 from gitrain.operations.rehearsal import rehearse as module
@@ -8,7 +9,6 @@ from gitrain.operations.rehearsal.rehearse import rehearse
 from gitrain.operations.rehearsal.scene import Done
 from gitrain.pipeline.rehearsal import Requests
 from gitrain.verdicts import Outcome
-from tests.gitrain.operations.rehearsal.stand_ins import Users, make_scene
 
 
 @pytest.fixture
