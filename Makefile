@@ -24,8 +24,8 @@ help: ## list the targets
 env: ## make .venv from requirements.lock (PYTHON=... chooses the interpreter)
 	@VENV=$(VENV) PYTHON="$(PYTHON)" ./tools/environment.sh
 
-demo: env ## see the loop on real flights: train a champion, add months of data, judge a challenger
-	@"$(BIN)/gitrain" rehearse
+demo: env ## see the whole loop on real flights, under load (ARGS="--keep --until canary"); see docs/rehearsal.md
+	@"$(BIN)/gitrain" rehearse $$([ -t 0 ] || echo --approve) $(ARGS)
 
 test: env ## run the tests (ARGS=... goes to pytest, JOBS=... processes)
 	@"$(BIN)/python" -m pytest -n $(JOBS) --dist loadfile $(ARGS)
