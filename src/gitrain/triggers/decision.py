@@ -231,12 +231,12 @@ def _hindrances(
             until = record.began + timedelta(minutes=policy.longest_minutes)
             yield Hindrance.RUNNING, f"one has been at work since {record.began:%Y-%m-%d %H:%M} UTC", until
     # Of a run that was cut short the next one makes an end, also where it had opened its pull request already.
-    newest = next((record for record in reversed(facts.records) if record.inputs == facts.inputs), None)
-    cut = newest is not None and newest.ending not in CONCLUDED
+    tried = [record for record in facts.records if record.digest == facts.digest]
+    cut = bool(tried) and not any(record.ending in CONCLUDED for record in tried)
     if same and not cut:
         yield Hindrance.OPEN, f"{same[0].shown} was made from the same inputs and waits for review", None
-    for record in reversed(facts.records):
-        if record.digest == facts.digest and record.ending in CONCLUDED:
+    for record in reversed(tried):
+        if record.ending in CONCLUDED:
             sentence = f"the same inputs were tried on {record.began:%Y-%m-%d %H:%M} UTC: {_told(record)}"
             yield Hindrance.TRIED, sentence, None
     last = _newest(facts, CONCLUDED - {RetrainingEnding.BAD_DATA})
