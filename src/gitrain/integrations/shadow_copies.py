@@ -37,6 +37,7 @@ class ShadowCopies:
 
     Args:
         orders: the file that says where to; while there is none, nothing is sent.
+        release: the version that sends. All releases of an environment look at the file: who is named there sends none.
         observer: learns what became of each copy, and how the two answers compare where there are two.
         waiting: copies that may wait to be sent; more are dropped.
         answer_seconds: a copy without an answer by then has failed.
@@ -48,12 +49,14 @@ class ShadowCopies:
         orders: Path,
         observer: Callable[[CopyOutcome, Compared | None], None],
         *,
+        release: str,
         waiting: int = _WAITING,
         answer_seconds: float = _ANSWER_SECONDS,
         look_seconds: float = _LOOK_SECONDS,
     ) -> None:
         self._orders = orders
         self._observer = observer
+        self._release = release
         self._answer_seconds = answer_seconds
         self._look_seconds = look_seconds
         self._queue: queue.Queue[_Copy] = queue.Queue(waiting)
@@ -109,7 +112,7 @@ class ShadowCopies:
             # Whoever writes it writes it whole; a file that says nothing asks for nothing.
             self._seen, self._order = None, None
             return
-        self._seen, self._order = seen, order
+        self._seen, self._order = seen, order if order.release != self._release else None
 
     def _look_all(self) -> None:
         while not self._ending.wait(self._look_seconds):

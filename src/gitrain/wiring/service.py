@@ -99,7 +99,7 @@ def open_service(root: Path, observer: ServiceObserver) -> OpenedService:
     orders = os.environ.get("GITRAIN_COPIES")
     # The log of what nobody was told: whoever reads that of predictions does not look into its folders.
     shadow = PredictionLog(folder / COPIES_LOG, clock=_now, observer=observer) if orders else None
-    copies = ShadowCopies(Path(orders), observer.copied) if orders else None
+    copies = ShadowCopies(Path(orders), observer.copied, release=version) if orders else None
     # Last: they are threads, and what failed before them is tried again.
     running = [each for each in (log, shadow, copies) if each is not None]
     for each in running:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gitrain.environments.document import Environment, environment_path, parse_environment
+from gitrain.deployment.canary import DEFAULT_RULES, rules_of
+from gitrain.environments.document import CanaryLimits, Environment, environment_path, parse_environment
 from gitrain.errors import SettingsError, UsageError
 
 DIGEST = f"sha256:{'0' * 64}"
@@ -56,6 +57,9 @@ def test_only_the_version_of_the_format_is_required():
     assert environment.probes.load.limits.errors == 0
 
 
+CANARY = "schema_version: 1\nstrategy: {kind: canary, steps: [{percent: 5, seconds: 1}]"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -78,6 +82,14 @@ def test_only_the_version_of_the_format_is_required():
             "schema_version: 1\nstrategy: {kind: canary, steps: [{percent: 5, seconds: 1}, {percent: 5, seconds: 1}]}",
             "percentages have to rise",
         ),
+        ("schema_version: 1\nstrategy: {judge: {requests: 10}}", "judge and shadow are of a canary"),
+        ("schema_version: 1\nstrategy: {shadow: {percent: 10}}", "judge and shadow are of a canary"),
+        (f"{CANARY}, judge: {{limits: {{error: 1}}}}}}", "did you mean 'errors'"),
+        (f"{CANARY}, judge: {{limits: {{slow: 1}}}}}}", "'strategy.judge.limits.slow' is 1"),
+        (f"{CANARY}, judge: {{alpha: 0}}}}", "'strategy.judge.alpha' is 0"),
+        (f"{CANARY}, judge: {{requests: 0}}}}", "'strategy.judge.requests' is 0"),
+        (f"{CANARY}, shadow: {{percent: 0}}}}", "'strategy.shadow.percent' is 0"),
+        (f"{CANARY}, shadow: {{seconds: -1}}}}", "'strategy.shadow.seconds' is -1"),
         ("- 1", "holds list"),
         ("suspend: true\nsuspend: false\nschema_version: 1", "stands twice"),
     ],
@@ -109,3 +121,22 @@ def test_this_repositorys_own_environments_are_read(name):
 
     assert environment.follows == ("main" if name == "test" else None)
     assert environment.promotes_from == {"test": None, "preprod": "test", "production": "preprod"}[name]
+
+
+def test_what_is_slow():
+    assert parse_environment("schema_version: 1", "test").slow_seconds == 0.1
+    limits = "probes: {load: {limits: {p99_ms: 20}}}"
+    assert parse_environment(f"schema_version: 1\n{limits}", "test").slow_seconds == 0.02
+    assert parse_environment(f"{CANARY}, judge: {{slow_ms: 30}}}}\n{limits}", "test").slow_seconds == 0.03
+
+
+def test_a_limit_that_is_not_judged_by_is_null():
+    limits = parse_environment(f"{CANARY}, judge: {{limits: {{positive: null}}}}}}", "test").strategy.judge.limits
+    assert (limits.positive, limits.errors) == (None, 0.005)
+    assert "positive" not in {rule.name for rule in rules_of(limits)}
+    assert [rule.margin for rule in rules_of(limits) if rule.name == "errors"] == [0.005]
+
+
+def test_every_limit_is_a_rule_and_every_rule_has_a_limit():
+    assert list(CanaryLimits.model_fields) == [rule.name for rule in DEFAULT_RULES]
+    assert rules_of(CanaryLimits()) == DEFAULT_RULES

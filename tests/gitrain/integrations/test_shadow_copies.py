@@ -65,11 +65,11 @@ class Champion:
         self.orders = folder / "copies.json"
         self.became = []
         self.copies = ShadowCopies(
-            self.orders, lambda *became: self.became.append(became), look_seconds=0.01, **options
+            self.orders, lambda *became: self.became.append(became), release="1.0.0", look_seconds=0.01, **options
         )
 
-    def order(self, port, percent=100):
-        order = CopyOrder(schema_version=1, port=port, release="1.1.0", percent=percent)
+    def order(self, port, percent=100, release="1.1.0"):
+        order = CopyOrder(schema_version=1, port=port, release=release, percent=percent)
         beside = self.orders.with_suffix(".part")
         beside.write_text(order.model_dump_json())
         beside.replace(self.orders)
@@ -179,6 +179,17 @@ def test_an_answer_that_does_not_come_is_given_up_and_offering_never_waits(tmp_p
     finally:
         challenger.free.set()
         champion.copies.close()
+
+
+def test_the_release_that_gets_copies_sends_none(champion, challenger):
+    champion.order(challenger.server_port, release="1.0.0")
+    wait_for(lambda: champion.copies._order is None)
+    champion.send(3)
+    champion.order(challenger.server_port)
+    wait_for(lambda: champion.copies._order is not None)
+    champion.send(1)
+    champion.wait(1)
+    assert len(challenger.asked) == 1
 
 
 def test_after_the_end_nothing_is_sent(champion, challenger):

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -112,6 +113,16 @@ def test_what_was_predicted_is_told_to_the_observer(lookup, seen):
     assert rows.stale == (("wind",), (), ())
     assert (rows.time, rows.release) == (NEWEST, "1.4.0")
     assert seen.newest == {"wind": NEWEST}
+
+
+def test_copies_are_told_apart_and_answered_alike(lookup, seen):
+    together = [asked("a", 1), replace(asked("b", 60), copy=True), asked("c", 2), replace(asked("d", 3), copy=True)]
+    outcomes = answering(lookup, seen).answer(together)
+
+    assert [json.loads(outcome.body)["request_id"] for outcome in outcomes] == ["a", "b", "c", "d"]
+    assert [(rows.copies, list(rows.request_ids)) for rows in seen.rows] == [(False, ["a", "c"]), (True, ["b", "d"])]
+    plain = answering(lookup, Seen()).answer([replace(one, copy=False) for one in together])
+    assert [outcome.body for outcome in plain] == [outcome.body for outcome in outcomes]
 
 
 def test_times_are_utc():

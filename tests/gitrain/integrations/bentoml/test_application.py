@@ -11,6 +11,7 @@ from gitrain.integrations.bentoml.application import Application
 from gitrain.integrations.bentoml.limits import Limits
 from gitrain.integrations.bentoml.metrics import ServiceMetrics
 from gitrain.serving.opened import OpenedService
+from gitrain.serving.shadow import Compared
 
 GOOD = {"counters": [{"number": 41}]}
 
@@ -18,7 +19,7 @@ GOOD = {"counters": [{"number": 41}]}
 class Service:
     """An application of made-up parts, with a clock that stands still until it is moved."""
 
-    def __init__(self, *, limits=None, remote=False):
+    def __init__(self, *, limits=None, remote=False, copies=False):
         self.now = 1000.0
         self.registry = CollectorRegistry()
         self.lookup = Lookup()
@@ -27,6 +28,8 @@ class Service:
         self.closed = 0
         self.checks = 0
         self.remote = remote
+        self.copies = copies
+        self.copied = []
         self.application = Application(
             open_service=self.open,
             metrics=ServiceMetrics(self.registry),
@@ -48,6 +51,7 @@ class Service:
             describe=lambda: {"version": "1.4.0"},
             check=self.check,
             close=self.close,
+            copy=(lambda *copied: self.copied.append(copied)) if self.copies else None,
         )
 
     def check(self):
@@ -340,6 +344,47 @@ def test_a_request_that_met_no_store_makes_ready_ask_again(service):
     post(service)
 
     assert asyncio.run(service.application.ready()) is False
+
+
+def test_what_was_answered_is_offered_to_be_copied_and_nothing_else():
+    service = Service(copies=True)
+    service.application.open()
+    answered = post(service, headers=[(b"x-request-id", b"mine")])
+    assert service.copied == [("mine", json.dumps(GOOD).encode(), answered.body)]
+    assert post(service, b"{").status == 400
+    # A copy is not copied on, and counts as a request.
+    assert post(service, headers=[(b"x-gitrain-copy", b"1")]).status == 200
+    assert len(service.copied) == 1
+    assert service.count(200) == 2
+
+
+def test_where_nobody_copies_the_mark_of_a_copy_means_nothing(service):
+    assert post(service, headers=[(b"x-gitrain-copy", b"1")]).status == 200
+    assert service.copied == []
+
+
+def test_copies_are_counted(service):
+    service.observer.copied("compared", Compared(rows=5, decisions=2, far=1))
+    service.observer.copied("dropped", None)
+
+    def value(name, **labels):
+        return service.registry.get_sample_value(f"gitrain_shadow_{name}_total", labels)
+
+    outcomes = ("compared", "failed", "refused", "dropped")
+    assert [value("copies", outcome=outcome) for outcome in outcomes] == [1, 0, 0, 1]
+    assert value("rows") == 5
+    assert [value("differences", kind=kind) for kind in ("decision", "probability")] == [2, 1]
+
+
+def test_features_that_were_never_missing_are_counted_as_zero(service):
+    post(service)
+    found = {
+        sample.labels["feature"]
+        for metric in service.registry.collect()
+        for sample in metric.samples
+        if sample.name == "gitrain_missing_features_total"
+    }
+    assert found == {"number", "gust"}
 
 
 def test_release_and_docs(service):
