@@ -96,7 +96,9 @@ def judge_performance(
                 )
             )
     ours = joined["release"] == newest
-    judged = _slices(joined.filter(ours), features.filter(ours), holdout, params, slices, str(newest), unit)
+    if not ours.all():
+        joined, features = joined.filter(ours), features.filter(ours)
+    judged = _slices(joined, features, holdout, params, slices, str(newest), unit)
     return Judgement(
         verdicts=(*verdicts, *judged.verdicts), sequences=(*sequences, *judged.sequences), slices=judged.slices
     )
@@ -229,11 +231,12 @@ def _counted(rows: pl.DataFrame, minimum_coverage: float) -> pl.DataFrame:
 
 
 def _losses(labelled: pl.DataFrame, minimum_rows: int) -> DailyLosses:
-    names = labelled[DAY].unique().sort()
-    numbers = labelled[DAY].replace_strict(names, pl.int_range(names.len(), eager=True), return_dtype=pl.Int64)
+    days = labelled[DAY]
+    names = cast(pl.Enum, days.dtype).categories.to_list()
     labels = cast("NDArray[np.bool_]", labelled[LABEL].cast(pl.Boolean).to_numpy())
     scores = labelled["probability"].to_numpy()
-    return daily_losses(names.to_list(), numbers.to_numpy(), labels, scores, minimum_rows=minimum_rows)
+    numbers = days.to_physical().cast(pl.Int64).to_numpy()
+    return daily_losses(names, numbers, labels, scores, minimum_rows=minimum_rows)
 
 
 def _look(
@@ -255,7 +258,9 @@ def _slices(
 ) -> Judgement:
     if not slices:
         return Judgement()
-    grouped = joined.hstack(group_columns(features, {rule.name: rule.by for rule in slices}))
+    read = sorted({name for rule in slices for name in rule.by.meta.root_names()})
+    groups = group_columns(features.select(read), {rule.name: rule.by for rule in slices})
+    grouped = joined.hstack(groups)
     parts: list[tuple[SliceRule, str | None, pl.DataFrame]] = []
     for rule in slices:
         column = slice_column(rule.name)
