@@ -1,5 +1,6 @@
 """Deployments of stand-ins: real processes, real Git, a real store; what goes wrong is taken back."""
 
+import json
 import os
 import random
 import signal
@@ -320,6 +321,37 @@ def test_a_canary_that_does_not_pass_is_aborted_and_not_tried_again(running, out
     running.tools_given = {"watch": lambda stretch: [Verdict(name="c", outcome=Outcome.PASSED, reason="fine")]}
     assert running.apply(again=True).outcome is Outcome.PASSED
     assert versions(running) == {"1.1.0": 1}
+
+
+@pytest.mark.parametrize("outcome", [Outcome.PASSED, Outcome.FAILED])
+def test_copies_are_asked_for_during_a_canary_and_not_after_it(running, outcome):
+    seen = []
+
+    def watch(stretch):
+        order = json.loads((stretch.folder / "copies.json").read_text())
+        seen.append((stretch.percent, order["release"], order["percent"], versions(running)))
+        assert order["port"] == stretch.challenger[0].port
+        found = Outcome.PASSED if stretch.percent == 0 else outcome
+        return [Verdict(name="canary:errors", outcome=found, reason="asked")]
+
+    shadow = {"percent": 20, "seconds": 1}
+    running.desire(running.release("1.1.0"), strategy=CANARY | {"shadow": shadow})
+    running.tools_given = {"watch": watch}
+    assert running.apply().outcome is outcome
+    # Nobody is sent to it while it gets copies alone.
+    assert seen[:2] == [(0, "1.1.0", 20, {"1.0.0": 1}), (10, "1.1.0", 20, {"1.0.0": 9, "1.1.0": 1})]
+    assert not (running.deployer.folder / "copies.json").exists()
+
+
+def test_copies_that_a_killed_run_left_end_with_what_they_went_to(running):
+    replica = running.observe().replicas[0]
+    running.deployer.copy_requests(replica, 20)
+    running.desire(running.release("1.1.0"))
+    running.apply()
+    assert not (running.deployer.folder / "copies.json").exists()
+    running.deployer.copy_requests(replica, 20)
+    running.deployer.stop_proxy()
+    assert not (running.deployer.folder / "copies.json").exists()
 
 
 def test_a_canary_without_anybody_to_watch_it_is_refused_before_anything_starts(running):
