@@ -61,6 +61,29 @@ def test_documentation_moves_no_data_and_retrains_nothing(forge: Forge) -> None:
     assert comment["body"].startswith("## Documentation only")
 
 
+def test_environments_alone_are_judged_and_train_nothing(forge: Forge) -> None:
+    _commit(forge, "environments/test.yaml", "schema_version: 1\nfollows: main\n")
+    run = _ci(forge)
+    assert run.code == 0, run.output
+    jobs = ("plan", "documentation", "environments", "report", "required")
+    assert _results(run) == dict.fromkeys(jobs, True)
+    assert "Running stage" not in run.log
+    assert _report(run).startswith("## Environments only")
+    assert "test:order" in _report(run)
+    posted = forge.report()
+    assert posted.code == 0, posted.output
+    (comment,) = forge.comments()
+    assert comment["body"].startswith("## Environments only")
+
+    wanted = f"schema_version: 1\npromotes_from: test\nrelease: 9.9.9\ndigest: sha256:{'a' * 64}\n"
+    _commit(forge, "environments/preprod.yaml", wanted)
+    refused = _ci(forge, "--run-id", "2")
+    assert refused.code != 0
+    results = _results(refused)
+    assert (results["environments"], results["required"]) == (False, False)
+    assert "preprod:release" in refused.summary
+
+
 def test_a_sound_change_passes_everything_from_a_fork_as_well(forge: Forge) -> None:
     """A fork has a read-only token and no secrets; its report is posted by the workflow that has one."""
     _commit(forge, "notes.txt", "no documentation\n")

@@ -1,10 +1,13 @@
-"""release.yml, run for real against a fake GitHub: a merge to main becomes one release, with its tag."""
+"""release.yml, run for real against a fake GitHub: a merge to main becomes one release, tagged, and runs in test."""
 
 import json
 import shutil
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.workflows.conftest import ROOT, SLUG, Forge, Run, in_environment
@@ -15,8 +18,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.repository]
 _ENVIRONMENT = """\
 schema_version: 1
 follows: main
-runtime: {start_seconds: 120, load_seconds: 60, stop_seconds: 60}
+runtime: {start_seconds: 120, load_seconds: 60, stop_seconds: 60, listen: "127.0.0.1:PORT"}
 probes:
+  required: [smoke]
   contract: {requests: 60}
   load:
     rate: 5
@@ -33,7 +37,10 @@ def released_project(harness: Path, parcels: Path, tmp_path_factory: pytest.Temp
     for folder in (".github", ".ci", "environments"):
         shutil.copytree(ROOT / folder, root / folder)
     in_environment(root)
-    (root / "environments" / "test.yaml").write_text(_ENVIRONMENT, encoding="utf-8")
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        text = _ENVIRONMENT.replace("PORT", str(found.getsockname()[1]))
+    (root / "environments" / "test.yaml").write_text(text, encoding="utf-8")
     with (root / "requirements.lock").open("a", encoding="utf-8") as locked:
         locked.write(f"gitrain==0.1.0 \\\n    --hash=sha256:{'0' * 64}\n")
     with (root / ".gitignore").open("a", encoding="utf-8") as ignored:
@@ -44,30 +51,51 @@ def released_project(harness: Path, parcels: Path, tmp_path_factory: pytest.Temp
 
 
 @pytest.fixture
-def forge(harness: Path, released_project: Path, tmp_path: Path) -> Forge:
+def forge(harness: Path, released_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Forge]:
     project, work = tmp_path / "project", tmp_path / "work"
     shutil.copytree(released_project, project, symlinks=True)
     work.mkdir()
-    return Forge(harness=harness, project=project, work=work)
+    monkeypatch.setenv("GITRAIN_STATE", str(work / "state"))
+    forge = Forge(harness=harness, project=project, work=work)
+    yield forge
+    gitrain(forge, "deploy", "stop", "test")
 
 
 def release(forge: Forge, store: Path, *, run_id: str = "1") -> Run:
-    return forge.run(
-        "push", "release.yml", "--head", "main", "--run-id", run_id, "--var", f"GITRAIN_RELEASE_STORE={store}"
-    )
+    variables = {
+        "GITRAIN_APP_CLIENT_ID": "Iv23",
+        "GITRAIN_ONLINE_STORE": online_store(forge),
+        "GITRAIN_RELEASE_STORE": store,
+        "GITRAIN_STATE": forge.work / "state",
+    }
+    given = [word for name, value in variables.items() for word in ("--var", f"{name}={value}")]
+    key = ("--secret", "GITRAIN_APP_PRIVATE_KEY=of-the-app")
+    return forge.run("push", "release.yml", "--head", "main", "--run-id", run_id, *given, *key)
+
+
+def online_store(forge: Forge) -> str:
+    return f"sqlite:///{forge.work}/online.sqlite"
+
+
+def git_there(forge: Forge, *arguments: str) -> str:
+    """Git in what stands for GitHub's repository."""
+    (pushed,) = (forge.work / "git").rglob(f"{SLUG.partition('/')[2]}.git")
+    done = subprocess.run(["git", *arguments], cwd=pushed, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def records(forge: Forge) -> dict[str, dict[str, Any]]:
+    """The records of deployments that were pushed, by path."""
+    if not git_there(forge, "for-each-ref", "refs/heads/deployments"):
+        return {}
+    names = git_there(forge, "ls-tree", "-r", "--name-only", "deployments").splitlines()
+    return {name: json.loads(git_there(forge, "show", f"deployments:{name}")) for name in names}
 
 
 def tags(forge: Forge) -> dict[str, str]:
     """The tags that were pushed, with the commits that they are on."""
-    (pushed,) = (forge.work / "git").rglob(f"{SLUG.partition('/')[2]}.git")
-    done = subprocess.run(
-        ["git", "for-each-ref", "--format=%(refname:short) %(*objectname)", "refs/tags"],
-        cwd=pushed,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return dict(line.split() for line in done.stdout.splitlines())
+    listed = git_there(forge, "for-each-ref", "--format=%(refname:short) %(*objectname)", "refs/tags")
+    return dict(line.split() for line in listed.splitlines())
 
 
 def gitrain(forge: Forge, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -78,6 +106,8 @@ def gitrain(forge: Forge, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_merge_becomes_one_release_and_the_same_merge_no_second_one(forge: Forge, tmp_path: Path) -> None:
     store = tmp_path / "store"
+    filled = gitrain(forge, "features", "materialize", "--store", online_store(forge))
+    assert filled.returncode == 0, filled.stderr
     first = release(forge, store)
     assert first.code == 0, first.log[-6000:]
     head = forge.git("rev-parse", "main")
@@ -90,12 +120,37 @@ def test_a_merge_becomes_one_release_and_the_same_merge_no_second_one(forge: For
     verified = gitrain(forge, "release", "verify", "0.1.0", "--store", str(store))
     assert verified.returncode == 0, verified.stdout + verified.stderr
 
+    # It runs in test, and what succeeded there is proposed for preprod: by the app, so that checks start.
+    (deployed,) = records(forge).values()
+    assert (deployed["environment"], deployed["ending"]) == ("test", "SUCCEEDED")
+    assert deployed["release"] == {"version": "0.1.0", "digest": record["bundle_digest"]}
+    (pull,) = forge.state()["pulls"]
+    assert (pull["head"]["ref"], pull["title"]) == ("promote/preprod/0.1.0", "Promote parcels 0.1.0 to preprod")
+    assert git_there(forge, "diff", "--name-only", "main", "promote/preprod/0.1.0") == "environments/preprod.yaml"
+    opened = [each for each in first.requests if (each["method"], each["path"]) == ("POST", f"/repos/{SLUG}/pulls")]
+    own = {each["token"] for each in first.requests if "actions-checkout" in each["agent"]}
+    assert len(opened) == len(own) == 1
+    assert opened[0]["token"] not in own
+
+    kept = records(forge), git_there(forge, "rev-parse", "promote/preprod/0.1.0")
     before = {path: path.stat().st_mtime_ns for path in store.rglob("*") if path.is_file()}
     forge.git("tag", "--annotate", "--message", json.dumps({"record": ""}), "unrelated")
     second = release(forge, store, run_id="2")
     assert second.code == 0, second.log[-6000:]
     assert {path: path.stat().st_mtime_ns for path in store.rglob("*") if path.is_file()} == before
     assert set(tags(forge)) - {"unrelated"} == {"parcels@v0.1.0"}
+    assert (records(forge), git_there(forge, "rev-parse", "promote/preprod/0.1.0")) == kept
+    assert [each["number"] for each in forge.state()["pulls"]] == [pull["number"]]
+
+
+def test_a_merged_promotion_is_no_release(forge: Forge, tmp_path: Path) -> None:
+    path = forge.project / "environments/preprod.yaml"
+    path.write_text(path.read_text(encoding="utf-8") + "# reviewed\n", encoding="utf-8")
+    forge.git("commit", "-q", "-a", "-m", "Promote something")
+    run = release(forge, tmp_path / "store")
+    assert run.code == 0, run.log[-4000:]
+    assert not any(step.startswith("build") for step in run.steps)
+    assert run.wrote() == []
 
 
 def test_a_stale_lock_releases_nothing(forge: Forge, tmp_path: Path) -> None:
