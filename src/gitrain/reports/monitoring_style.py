@@ -123,7 +123,9 @@ text{font-family:inherit;font-size:12px;fill:var(--soft);font-variant-numeric:ta
 .line.alone{stroke-width:0}
 .line.now.alone,.dot.now{fill:var(--now)}
 .line.reference.alone{fill:var(--was)}
-.dot.faint{fill:var(--was);opacity:.75}
+.dot.faint{fill:var(--was)}
+.dots{fill:none;stroke-width:4;stroke-linecap:round}
+.dots.faint{stroke:var(--was);opacity:.8}
 .dot.alarm{fill:var(--failed)}
 .band{fill:var(--now-tint);opacity:.75}
 .edge{fill:none;stroke:var(--now);stroke-width:.8;opacity:.6}

@@ -13,7 +13,7 @@ from gitrain.reports.svg_series import Band, Level, Moment, Series, SeriesChart,
 __all__ = ["tested"]
 
 _OPEN = 2
-_SEQUENCES = 5
+_SEQUENCES = 4
 _LOOKS = 60
 # What is pointed at is read in a table as well: of charts behind the first there are no hints for a whole year.
 _HINTS = 100

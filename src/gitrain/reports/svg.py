@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from gitrain.reports.markup import Child, Markup, element
 
-__all__ = ["Plot", "Scale", "boxes", "chart", "finite", "label", "polyline", "range_of", "steps", "ticks"]
+__all__ = ["Plot", "Scale", "boxes", "chart", "dots", "finite", "label", "polyline", "range_of", "steps", "ticks"]
 
 _NICE = (1.0, 2.0, 2.5, 5.0, 10.0)
 
@@ -113,14 +113,20 @@ def label(x: float, y: float, text: Child, *, anchor: str = "start", class_: str
 def polyline(points: Sequence[tuple[float, float] | None], *, class_: str) -> Markup:
     """A line through points; None breaks it, and a point that stands alone is a dot."""
     pieces: list[str] = []
-    dots: list[Markup] = []
+    alone: list[Markup] = []
     for run in _runs(points):
         if len(run) == 1:
-            dots.append(element("circle", cx=run[0][0], cy=run[0][1], r=1.8, class_=f"{class_} alone"))
+            alone.append(element("circle", cx=run[0][0], cy=run[0][1], r=1.8, class_=f"{class_} alone"))
         else:
             pieces.append("M" + "L".join(f"{_short(x)} {_short(y)}" for x, y in run))
     line = element("path", d="".join(pieces), class_=class_) if pieces else Markup("")
-    return Markup(line + "".join(dots))
+    return Markup(line + "".join(alone))
+
+
+def dots(points: Sequence[tuple[float, float]], *, class_: str) -> Markup:
+    """Many dots as one path: lines without length, whose round ends are seen."""
+    path = "".join(f"M{_short(x)} {_short(y)}h0" for x, y in points)
+    return element("path", d=path, class_=class_) if path else Markup("")
 
 
 def steps(heights: Sequence[float], across: Scale, up: Scale, *, class_: str, closed: bool) -> Markup:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gitrain.reports.markup import Markup, element, join
-from gitrain.reports.svg import Plot, Scale, boxes, chart, finite, label, polyline, ticks
+from gitrain.reports.svg import Plot, Scale, boxes, chart, dots, finite, label, polyline, ticks
 
 __all__ = ["Band", "Bars", "Level", "Moment", "Series", "SeriesChart", "draw_series"]
 
@@ -200,11 +200,7 @@ def _series(series: Series, across: Scale, up: Scale) -> Markup:
         for place, value in enumerate(series.values)
     ]
     if series.kind == "dots":
-        return join(
-            element("circle", cx=point[0], cy=point[1], r=2.0, class_=f"dot {series.style}")
-            for point in points
-            if point
-        )
+        return dots([point for point in points if point], class_=f"dots {series.style}")
     return polyline(points, class_=f"line {series.style}")
 
 

@@ -469,7 +469,7 @@ def hostile(text: str = HOSTILE) -> MonitoringReport:
         "sequences": tuple(
             each.model_copy(update={"name": name, "release": text, "looks": tuple(
                 look.model_copy(update={"day": text}) for look in each.looks)})
-            for each, name in zip(report.sequences[2:4], ("performance:log_loss", f"performance:{text}"), strict=True)
+            for each, name in zip(report.sequences[2:4], ("performance:log_loss", f"performance:{text}=x"), strict=True)
         ),
     }  # fmt: skip
     verdicts = [verdict(f"{family}:{text}", "FAILED", text, **{text: text}) for family in FAMILIES]
