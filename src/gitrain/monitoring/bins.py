@@ -140,7 +140,7 @@ def _with_own_bin(edges: Floats, known: Floats) -> Floats:
 
 def _known(values: pl.Series) -> tuple[Floats, NDArray[np.bool_]]:
     """The values as floats, 0 for what is not known, and which are not."""
-    floats: Floats = values.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    floats: Floats = values.cast(pl.Float64).to_numpy()  # NaN for null
     mask = ~np.isfinite(floats)
     return (np.where(mask, 0.0, floats) if mask.any() else floats), mask
 

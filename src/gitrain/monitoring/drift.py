@@ -7,6 +7,7 @@ has moved where it is further off than those. All features are asked at once, an
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +30,7 @@ PREDICTION = "prediction"
 _LEAST_SHARE = 1e-4
 # With fewer windows of the reference a p-value of a twentieth cannot be reached.
 _FEWEST_WINDOWS = 20
+_THREADS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,12 +109,19 @@ def feature_drift(
     drawn = _windows(reference[0].counts.shape[0], days, windows)
     distances = np.stack([_distances(column.counts, drawn) for column in reference], axis=1) if len(drawn) else None
     limits = _limits(distances, alpha) if distances is not None else None
-    found = []
-    for number, column in enumerate(reference):
+
+    def count(column: ReferenceColumn) -> tuple[Floats, float | None]:
         values = current[column.name]
         counts = np.bincount(column.bins.numbers(values), minlength=column.bins.size).astype(np.float64)
+        return counts, _wasserstein(column, values)
+
+    found = []
+    # numpy lets go of the interpreter while it searches and sorts.
+    with ThreadPoolExecutor(_THREADS) as pool:
+        counted = list(pool.map(count, reference))
+    for number, (column, (counts, wasserstein)) in enumerate(zip(reference, counted, strict=True)):
         total = column.counts.sum(axis=0)
-        psi = float(population_stability(total, counts)) if values.len() else 0.0
+        psi = float(population_stability(total, counts)) if counts.sum() else 0.0
         threshold = float(limits[number]) if limits is not None else None
         p_value = None
         if distances is not None:
@@ -123,7 +132,7 @@ def feature_drift(
                 name=column.name,
                 kind="number" if isinstance(column.bins, NumberBins) else "category",
                 psi=_rounded(psi),
-                wasserstein=_wasserstein(column, values),
+                wasserstein=wasserstein,
                 threshold=_rounded(threshold) if threshold is not None else None,
                 p_value=_rounded(p_value) if p_value is not None else None,
                 moved=threshold is not None and psi > threshold,
