@@ -18,11 +18,20 @@ from gitrain.monitoring.report import CalibrationRow, DayRow, LookSequence, Slic
 from gitrain.pipeline.monitoring_params import PerformanceParams
 from gitrain.verdicts import Outcome, Verdict
 
-__all__ = ["Judgement", "SliceRule", "calibration_rows", "day_rows", "judge_calibration", "judge_performance"]
+__all__ = [
+    "METRIC",
+    "OVERALL",
+    "Judgement",
+    "SliceRule",
+    "calibration_rows",
+    "day_rows",
+    "judge_calibration",
+    "judge_performance",
+]
 
 METRIC = "log_loss_ratio"
-# Of the probability of a false alarm; the slices share what is left.
-_OVERALL = 0.8
+#: Of the probability of a false alarm this is for all rows together; the slices share what is left.
+OVERALL = 0.8
 _FEWEST_REFERENCE_DAYS = 3
 
 
@@ -77,7 +86,7 @@ def judge_performance(
     for release in releases:
         mine = _counted(joined.filter(pl.col("release") == release), params.minimum_coverage)
         live = _losses(mine, params.minimum_rows)
-        sequence = _look(name, release, live, reference, params.alpha * _OVERALL, params.tolerated)
+        sequence = _look(name, release, live, reference, params.alpha * OVERALL, params.tolerated)
         if sequence is not None:
             sequences.append(sequence)
         if release != newest:
@@ -284,7 +293,7 @@ def _slices(
         and number in reference
         and len(reference[number].days) >= _FEWEST_REFERENCE_DAYS
     }
-    alpha = params.alpha * (1 - _OVERALL) / max(1, len(judged))
+    alpha = params.alpha * (1 - OVERALL) / max(1, len(judged))
     rows, verdicts, sequences = [], [], []
     for number, (rule, group, part) in enumerate(parts):
         sequence = None

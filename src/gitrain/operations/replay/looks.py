@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gitrain.errors import DataError
+from gitrain.monitoring.judgement import METRIC, OVERALL
 from gitrain.monitoring.performance import DailyLosses, daily_losses, look_at
 from gitrain.monitoring.report import Look, LookSequence
 from gitrain.pipeline.monitoring_params import PerformanceParams
@@ -14,7 +15,7 @@ from gitrain.pipeline.monitoring_params import PerformanceParams
 __all__ = ["PERFORMANCE", "DayOfLabels", "Watch"]
 
 #: The verdict that the looks belong to.
-PERFORMANCE = "performance:log_loss"
+PERFORMANCE = f"performance:{METRIC}"
 _LEAST_REFERENCE = 3
 
 
@@ -36,7 +37,7 @@ class DayOfLabels:
 class Watch:
     """Tests the performance of one release, one day after another.
 
-    Each look is what `gitrain.monitoring.performance` gives of all days so far: rows are summed up by day once, and the
+    Each look is what `gitrain.monitoring.judgement` gives of all days so far: rows are summed up by day once, and the
     limits of a look depend on no later day.
 
     Args:
@@ -82,7 +83,7 @@ class Watch:
             self._days,
             np.array(self._ratios),
             self._reference,
-            alpha=self._params.alpha,
+            alpha=self._params.alpha * OVERALL,
             tolerated=self._params.tolerated,
         )
 

@@ -8,6 +8,7 @@ from gitrain.gates.names import CHAMPION
 from gitrain.lineage import digest_of_value
 from gitrain.monitoring.report import LabelCounts, MonitoringReport, Window
 from gitrain.operations.replay.candidates import Candidate, Trials, judge
+from gitrain.operations.replay.looks import PERFORMANCE
 from gitrain.operations.replay.past import MergedModel
 from gitrain.pipeline.layout import FEATURES, partition
 from gitrain.pipeline.replay import Decision, ReplayedVerdict
@@ -210,7 +211,7 @@ class Main:
 
 def _report(project: str, target: str, now: datetime, alarm: Alarm) -> MonitoringReport:
     """An alarm as the report that `gitrain retrain plan` reads."""
-    verdict = RecordedVerdict(name="performance:log_loss", outcome=Outcome.FAILED.value, reason=alarm.reason)
+    verdict = RecordedVerdict(name=PERFORMANCE, outcome=Outcome.FAILED.value, reason=alarm.reason)
     return MonitoringReport(
         schema_version=1,
         project=project,
