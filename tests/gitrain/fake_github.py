@@ -36,6 +36,7 @@ class FakeGitHub:
         comments: of pull requests, by number.
         brought: the pull requests of a commit.
         teams: `organisation/team` to members.
+        issues: by number; pull requests are issues too, as GitHub lists them.
         faults: statuses, by the start of `VERB path`, that come before the true answer.
         asked: `VERB path?query` of all requests.
     """
@@ -59,6 +60,7 @@ class FakeGitHub:
     comments: dict[int, list[str]] = field(default_factory=dict)
     brought: dict[str, list[int]] = field(default_factory=dict)
     teams: dict[str, list[str]] = field(default_factory=dict)
+    issues: dict[int, dict[str, Any]] = field(default_factory=dict)
     faults: dict[str, list[int]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     tokens: set[str] = field(default_factory=set)
@@ -93,7 +95,7 @@ class FakeGitHub:
         for start, statuses in self.faults.items():
             if line.startswith(start) and statuses:
                 return JSONResponse({"message": "Resource not accessible by integration"}, statuses.pop(0))
-        body = await request.json() if request.method in ("PATCH", "POST") else {}
+        body = await request.json() if request.method in ("PATCH", "POST", "PUT") else {}
         found = self._found(request, request.url.path.strip("/").split("/"), body)
         if found is None:
             return JSONResponse({"message": "Not Found"}, 404)
@@ -143,6 +145,15 @@ class FakeGitHub:
             case ["repos", _, _, "pulls", number] if request.method == "PATCH":
                 self.pulls[int(number)] |= body
                 return self.pulls[int(number)]
+            case ["repos", _, _, "pulls", number, "merge"] if request.method == "PUT":
+                return self._merge(self.pulls[int(number)], body)
+            case ["repos", _, _, "issues"] if request.method == "POST":
+                return self._file(body)
+            case ["repos", _, _, "issues"]:
+                return self._listed(request.query_params["labels"], request.query_params["state"])
+            case ["repos", _, _, "issues", number] if request.method == "PATCH":
+                self.issues[int(number)] |= body
+                return self.issues[int(number)]
             case ["repos", _, _, "issues", number, "comments"] if request.method == "POST":
                 self.comments.setdefault(int(number), []).append(body["body"])
                 return {"id": 1}
@@ -157,15 +168,46 @@ class FakeGitHub:
         same = [each for each in self.pulls.values() if (each["head"]["ref"], each["state"]) == (body["head"], "open")]
         if head is None or same or len(body["body"]) > 65_536:
             return JSONResponse({"message": "Validation Failed"}, 422)
-        number = max(self.pulls, default=0) + 1
+        number = self._next()
         self.pull(number, body["head"], head=head, title=body["title"], body=body["body"])
         return JSONResponse(self.pulls[number], 201)
+
+    def _next(self) -> int:
+        return max(*self.pulls, *self.issues, 0, 0) + 1
+
+    def _merge(self, pull: dict[str, Any], body: dict[str, Any]) -> Response:
+        if pull["head"]["sha"] != body["sha"]:
+            return JSONResponse({"message": "Head branch was modified"}, 409)
+        subprocess.run(["git", "update-ref", "refs/heads/main", body["sha"]], cwd=self.origin, check=True)
+        pull |= {"state": "closed", "merged_at": "2026-03-02T09:00:00Z"}
+        return JSONResponse({"merged": True})
+
+    def _file(self, body: dict[str, Any]) -> Response:
+        number = self._next()
+        self.issues[number] = {
+            "number": number,
+            "state": "open",
+            "html_url": f"https://github.test/{REPOSITORY}/issues/{number}",
+            "title": body["title"],
+            "body": body["body"],
+            "labels": [{"name": name} for name in body["labels"]],
+        }
+        return JSONResponse(self.issues[number], 201)
+
+    def _listed(self, label: str, state: str) -> list[dict[str, Any]]:
+        wanted = [
+            each
+            for each in self.issues.values()
+            if each["state"] == state and label in [given["name"] for given in each["labels"]]
+        ]
+        pulls = [{**each, "pull_request": {}} for each in self.pulls.values() if each["state"] == state]
+        return sorted([*wanted, *pulls], key=lambda each: -each["number"])
 
 
 @contextlib.contextmanager
 def serving(fake: FakeGitHub) -> Iterator[FakeGitHub]:
     """The fake behind a port of this machine."""
-    routes = [Route("/{path:path}", fake.answer, methods=["GET", "PATCH", "POST"])]
+    routes = [Route("/{path:path}", fake.answer, methods=["GET", "PATCH", "POST", "PUT"])]
     server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), port=0, log_config=None, lifespan="off"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
