@@ -3,20 +3,40 @@
 import difflib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar, get_args
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from gitrain.errors import SettingsError
 
-__all__ = ["Document", "Section", "parse", "parse_json", "parse_yaml"]
+__all__ = ["Document", "ExactSection", "Section", "parse", "parse_json", "parse_yaml"]
 
 
 class Section(BaseModel):
     """A part of a file: immutable, and closed to unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class ExactSection(Section):
+    """A part of a file in which nothing is read as something else.
+
+    pydantic takes true for 1 and the text "3" for 3: a gate that is set to false would count as one of none.
+    """
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _of_its_kind(cls, value: object, found: ValidationInfo) -> object:
+        kinds = _kinds_in(cls.model_fields[str(found.field_name)].annotation)
+        if isinstance(value, str) and str not in kinds:
+            raise ValueError("text is not expected here")
+        if isinstance(value, bool) and bool not in kinds:
+            raise ValueError("neither true nor false is expected here")
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and not kinds & {int, float}:
+            raise ValueError("a number is not expected here")
+        return value
 
 
 class Document(Section):
@@ -105,6 +125,17 @@ def _explain(error: ValidationError, model: type[BaseModel], source: str) -> Set
     shown = value if len(value) <= 80 else value[:77] + "..."
     message = first["msg"].removeprefix("Value error, ")
     return SettingsError(f"{source}: {dotted!r} is {shown}: {message}{rest}", fix=f"correct {dotted!r} in {source}.")
+
+
+def _kinds_in(annotation: Any) -> set[type]:
+    """The kinds of single values that a field takes."""
+    if isinstance(annotation, type):
+        return {annotation} & {bool, float, int, str}
+    if get_origin(annotation) is Literal:
+        return {type(value) for value in get_args(annotation)}
+    if get_origin(annotation) in (Union, UnionType):
+        return {kind for part in get_args(annotation) for kind in _kinds_in(part)}
+    return set()
 
 
 def _model_at(model: type[BaseModel], location: tuple[int | str, ...]) -> type[BaseModel]:

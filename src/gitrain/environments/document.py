@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from gitrain.documents import Document, Section, parse_yaml
+from gitrain.documents import Document, ExactSection, parse_yaml
 from gitrain.errors import UsageError
 
 __all__ = [
@@ -36,7 +36,7 @@ _SLOW_MS = 100.0
 _UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 
 
-class Resources(Section):
+class Resources(ExactSection):
     """What one replica may take.
 
     Attributes:
@@ -53,7 +53,7 @@ class Resources(Section):
         return int(self.memory[:-2]) * _UNITS[self.memory[-2:]]
 
 
-class Runtime(Section):
+class Runtime(ExactSection):
     """What runs the release, and what it may take.
 
     Attributes:
@@ -84,7 +84,7 @@ class Runtime(Section):
         return value
 
 
-class SmokeProbe(Section):
+class SmokeProbe(ExactSection):
     """Rows with known answers.
 
     Attributes:
@@ -94,7 +94,7 @@ class SmokeProbe(Section):
     ready_seconds: float = Field(default=30.0, gt=0, le=3600)
 
 
-class ContractProbe(Section):
+class ContractProbe(ExactSection):
     """Requests made up from the service's own description.
 
     Attributes:
@@ -104,7 +104,7 @@ class ContractProbe(Section):
     requests: int = Field(default=500, ge=1, le=1_000_000)
 
 
-class LoadLimits(Section):
+class LoadLimits(ExactSection):
     """What users may see under load. Latencies are counted from the moment that a request was due.
 
     Attributes:
@@ -120,19 +120,19 @@ class LoadLimits(Section):
         stale: share of predictions that may have been made from stale features.
     """
 
-    p50_ms: float | None = Field(default=None, gt=0)
-    p90_ms: float | None = Field(default=None, gt=0)
-    p99_ms: float | None = Field(default=None, gt=0)
-    p999_ms: float | None = Field(default=None, gt=0)
-    max_ms: float | None = Field(default=None, gt=0)
-    longest_pause_ms: float | None = Field(default=None, gt=0)
+    p50_ms: float | None = Field(default=None, gt=0, le=600_000)
+    p90_ms: float | None = Field(default=None, gt=0, le=600_000)
+    p99_ms: float | None = Field(default=None, gt=0, le=600_000)
+    p999_ms: float | None = Field(default=None, gt=0, le=600_000)
+    max_ms: float | None = Field(default=None, gt=0, le=600_000)
+    longest_pause_ms: float | None = Field(default=None, gt=0, le=600_000)
     errors: float = Field(default=0.0, ge=0, le=1)
     refused: float = Field(default=0.0, ge=0, le=1)
     missing: float | None = Field(default=None, ge=0, le=1)
     stale: float | None = Field(default=None, ge=0, le=1)
 
 
-class LoadProbe(Section):
+class LoadProbe(ExactSection):
     """Load at a stated rate.
 
     Attributes:
@@ -158,7 +158,7 @@ class LoadProbe(Section):
         return self
 
 
-class Probes(Section):
+class Probes(ExactSection):
     """What is asked of the running service.
 
     Attributes:
@@ -181,7 +181,7 @@ class Probes(Section):
         return value
 
 
-class EnvironmentGates(Section):
+class EnvironmentGates(ExactSection):
     """What a release has to have shown before it may be desired here.
 
     Attributes:
@@ -193,7 +193,7 @@ class EnvironmentGates(Section):
     soak_minutes: float = Field(default=0.0, ge=0, le=525_600)
 
 
-class CanaryStep(Section):
+class CanaryStep(ExactSection):
     """One step of a canary.
 
     Attributes:
@@ -205,7 +205,7 @@ class CanaryStep(Section):
     seconds: float = Field(gt=0, le=86_400)
 
 
-class CanaryLimits(Section):
+class CanaryLimits(ExactSection):
     """How much worse than the release that runs a new one may be, as shares of requests; null: not judged.
 
     Attributes:
@@ -230,7 +230,7 @@ class CanaryLimits(Section):
     distance: float | None = Field(default=0.02, ge=0, lt=1)
 
 
-class Judgement(Section):
+class Judgement(ExactSection):
     """How a canary is judged, while it runs and at the end of each step.
 
     Attributes:
@@ -245,11 +245,11 @@ class Judgement(Section):
     requests: int = Field(default=500, ge=1, le=10_000_000)
     wait_seconds: float = Field(default=600.0, ge=0, le=86_400)
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
-    slow_ms: float | None = Field(default=None, gt=0)
+    slow_ms: float | None = Field(default=None, gt=0, le=600_000)
     limits: CanaryLimits = CanaryLimits()
 
 
-class Shadow(Section):
+class Shadow(ExactSection):
     """Copies of requests for the new release; its answers are logged and compared, and no user sees them.
 
     Attributes:
@@ -261,7 +261,7 @@ class Shadow(Section):
     seconds: float = Field(default=30.0, ge=0, le=86_400)
 
 
-class Strategy(Section):
+class Strategy(ExactSection):
     """How traffic moves to a new release.
 
     Attributes:
@@ -291,7 +291,7 @@ class Strategy(Section):
         return self
 
 
-class Environment(Document):
+class Environment(ExactSection, Document):
     """The whole of a file.
 
     Attributes:
