@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from gitrain.errors import UsageError
@@ -96,6 +97,7 @@ def open_rehearsal(
         approve=approve,
         ports=_ports,
         beside=_beside,
+        today=lambda: datetime.now(UTC).date(),
         clock=time.monotonic,
         progress=progress,
     )

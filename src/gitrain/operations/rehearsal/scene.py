@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from gitrain.errors import IntegrationError
@@ -40,6 +41,7 @@ class RehearsalTools:
             asked or somebody says no.
         ports: so many free ports of the loopback interface.
         beside: runs a function while the rehearsal goes on.
+        today: the day that waivers are counted from.
         clock: seconds that only grow.
         progress: is told what goes on.
     """
@@ -55,6 +57,7 @@ class RehearsalTools:
     approve: Callable[[str], str]
     ports: Callable[[int], Sequence[int]]
     beside: Callable[[Callable[[], "Done"]], "Future[Done]"]
+    today: Callable[[], date]
     clock: Callable[[], float]
     progress: Callable[[str], None]
 

@@ -3,6 +3,7 @@
 import itertools
 import json
 from concurrent.futures import Future
+from datetime import date
 from types import SimpleNamespace
 from typing import Any
 
@@ -68,6 +69,7 @@ def make_scene(folder, answers=None, *, users=None, approve=lambda sentence: "Ad
         approve=approve,
         ports=lambda number: list(range(8001, 8001 + number)),
         beside=at_once,
+        today=lambda: date(2026, 1, 1),
         clock=lambda: float(next(clock)),
         progress=(lines if lines is not None else []).append,
     )
