@@ -199,7 +199,7 @@ def _looks(report: ReplayReport, across: Scale) -> Iterator[Markup]:
     yield label(
         _LEFT,
         _LOOKS[0] - 14,
-        "Log loss / that of the base rate, mean of the release's days, limits valid at every look",
+        "Log loss / that of the base rate: mean of the release's days, limits of every look, what its holdout had (dashed)",
         class_="head",
     )
     for release in report.releases:

@@ -5,7 +5,7 @@ that is written last: after ``kill -9`` a folder without it is made anew.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import TypeVar
@@ -87,12 +87,14 @@ class Trials:
         model_format: stores and reads models.
         open_folder: a folder for one candidate, by its name, in which ``data/features`` is that of the replay.
         stopwatch: seconds that pass, from any start.
+        made: those of this run, by the name of their folder.
     """
 
     stage: Stage
     model_format: ModelFormat
     open_folder: Callable[[str], Workspace]
     stopwatch: Callable[[], float]
+    made: dict[str, Candidate] = field(default_factory=dict)
 
     def candidate(self, batch: str) -> Candidate:
         """The candidate that is judged on `batch`, and trained on those before it.
@@ -110,7 +112,11 @@ class Trials:
             "features": [[each, stage.workspace.digest(partition(FEATURES, None, each))] for each in stage.batches],
         }
         name = f"{batch}-{digest_of_value(inputs).removeprefix('sha256:')[:16]}"
-        stage = replace(stage, workspace=self.open_folder(name))
+        if name not in self.made:
+            self.made[name] = self._made(replace(stage, workspace=self.open_folder(name)))
+        return self.made[name]
+
+    def _made(self, stage: Stage) -> Candidate:
         finished = _finished(stage.workspace)
         if finished is not None:
             return self._read(stage, finished.seconds, reused=True)
