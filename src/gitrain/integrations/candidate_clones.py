@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,7 @@ _OWN_MODULES = ("dvc", "gitrain")
 _SHOWN_LINES = 12
 _SECONDS_TO_STOP = 10
 _RUN = "run-"
+_MAKE_ROOM = "make room, or let this user write there."
 _LOCK_TRIES = 5
 _NOBODY = {
     "GIT_AUTHOR_NAME": "gitrain",
@@ -119,7 +121,7 @@ class LocalCandidateClones:
         root, top = self.remote.root, folder / "tree"
         prefix = _git(root, "rev-parse", "--show-prefix").strip()
         whole = _git(root, "rev-parse", "--show-toplevel").strip()
-        with dvc_repository(root) as repository:
+        with _disk(), dvc_repository(root) as repository:
             if repository is None:
                 raise PipelineError(f"{root} lies in no DVC repository", fix="run `dvc init` in Git's root.")
             cache = Path(repository.cache.local.path)
@@ -128,7 +130,7 @@ class LocalCandidateClones:
         _git(root, "clone", "--quiet", "--shared", "--no-checkout", whole, str(top))
         _git(top, "-c", "advice.detachedHead=false", "checkout", "--quiet", "--detach", commit)
         inside = top / prefix
-        with dvc_repository(inside) as repository:
+        with _disk(), dvc_repository(inside) as repository:
             if repository is None:
                 raise PipelineError(f"commit {commit[:12]} holds no DVC repository", fix="commit the folder .dvc.")
             # Remotes as they are seen from the user's repository: relative addresses and credentials come along. And
@@ -273,8 +275,11 @@ def _disk() -> Iterator[None]:
     except OSError as error:
         raise IntegrationError(
             f"{error.filename or RETRAINING} cannot be written: {error.strerror}",
-            fix="make room, or let this user write there.",
+            fix=_MAKE_ROOM,
         ) from error
+    except sqlite3.Error as error:
+        # DVC keeps its own state in databases.
+        raise IntegrationError(f"DVC's state cannot be written: {error}", fix=_MAKE_ROOM) from error
 
 
 def _git(folder: Path, *arguments: str, text: str = "", variables: Mapping[str, str] | None = None) -> str:
