@@ -61,7 +61,11 @@ outputs:
     value: ghs_of-the-app
 runs:
   using: composite
-  steps: []
+  steps:
+    - shell: bash
+      run: test -n "$KEY"
+      env:
+        KEY: ${{ inputs.private-key }}
 """,
 }
 

@@ -69,7 +69,7 @@ def release(forge: Forge, store: Path, *, run_id: str = "1") -> Run:
         "GITRAIN_STATE": forge.work / "state",
     }
     given = [word for name, value in variables.items() for word in ("--var", f"{name}={value}")]
-    key = ("--secret", "GITRAIN_APP_PRIVATE_KEY=of-the-app")
+    key = ("--secret", "GITRAIN_APP_PRIVATE_KEY=a-private-key")
     return forge.run("push", "release.yml", "--head", "main", "--run-id", run_id, *given, *key)
 
 
