@@ -29,6 +29,8 @@ from gitrain.verdicts import Outcome, Verdict, worst
 __all__ = ["Applied", "DeploymentTools", "carry_out"]
 
 _BETWEEN = 0.1
+# A request that the proxy has chosen a replica for has reached it by then.
+_DRAINING = 0.5
 _LONGEST_REASON = 2000
 
 
@@ -207,6 +209,7 @@ class _Run:
             case StopStep():
                 # Of what ends, somebody may be sent copies.
                 tools.deployer.copy_requests(None)
+                self._drain(step.replicas)
                 tools.deployer.stop(step.replicas, patience=step.patience)
             case RecordStep():
                 raise ValueError("a record is no effect on what runs")
@@ -289,6 +292,18 @@ class _Run:
                 )
             shares.append(Share(percent=percent, ports=ports))
         self.tools.deployer.route(listen, backends_of(shares))
+
+    def _drain(self, replicas: Sequence[Replica]) -> None:
+        """Let replicas that had requests until now take up what the proxy has sent them.
+
+        A service that is told to end closes connections on which it has read nothing yet. If it is slow, a request may
+        wait there; one that is asked after it is answered after it.
+        """
+        left = [replica for replica in replicas if replica.alive and self.observed.routed(replica)]
+        if left:
+            self.tools.pause(_DRAINING)
+            for replica in left:
+                self.tools.deployer.look(replica)
 
     def _serving(self, release: RunningRelease) -> tuple[Replica, ...]:
         """The replicas of a release that take requests from now on."""
