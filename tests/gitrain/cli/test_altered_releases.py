@@ -91,7 +91,7 @@ def failures(out):
 
 @pytest.mark.parametrize("published", [False, True])
 def test_every_field_of_a_record_is_verified(run, forged, stored, published):
-    """Altered one by one, it is still a record, and `release verify` says what is wrong: before it has a tag as well."""
+    """Altered one by one, it is still a record, and `release verify` says what is wrong, before it has a tag too."""
     record = forged.made["1.0.0"].record
     payload, text = record.to_payload(), stored.read_text()
     if published:
@@ -106,6 +106,7 @@ def test_every_field_of_a_record_is_verified(run, forged, stored, published):
     assert run("release", "verify", "1.0.0", "--json")[0] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["missing", "unknown", "other"])
 def test_what_is_no_record_any_more_is_refused_wherever_it_is_read(run, forged, stored, kind):
     record = forged.made["1.0.0"].record
