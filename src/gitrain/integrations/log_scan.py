@@ -6,6 +6,7 @@ What cannot be read is counted and passed over: a log is what monitoring is abou
 nothing.
 """
 
+import contextlib
 import json
 import math
 from collections.abc import Mapping
@@ -173,7 +174,8 @@ def _kept(path: Path) -> LoggedPredictions | None:
 
 
 def _keep(path: Path, part: LoggedPredictions) -> None:
-    try:
+    # A full disk costs time at the next look, and no verdict.
+    with contextlib.suppress(OSError):
         # They hold what users asked: nobody else's business.
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with replacing(path) as file:
@@ -182,6 +184,3 @@ def _keep(path: Path, part: LoggedPredictions) -> None:
                 compression="lz4",
                 metadata={_COUNTS: json.dumps({"torn": part.torn, "unreadable": part.unreadable})},
             )
-    except OSError:
-        # A full disk costs time at the next look, and no verdict.
-        path.unlink(missing_ok=True)

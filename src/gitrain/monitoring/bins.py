@@ -21,6 +21,7 @@ _CATEGORIES = 20
 # Of the grid that the Wasserstein distance is read from; its step is a fortieth of a standard deviation or less.
 _GRID = 256
 _TAIL = 0.001
+_HUGE = 1e150
 
 
 class Bins(Protocol):
@@ -120,7 +121,8 @@ def bins_of(values: pl.Series, *, category: bool) -> NumberBins | CategoryBins:
     edges = np.unique(np.quantile(known, np.linspace(0, 1, _PARTS + 1), method="lower"))
     if edges.size == 1:
         only = edges[0]
-        edges = np.array([only - 1, only, np.nextafter(only, np.inf), only + 1])
+        above = np.nextafter(only, np.inf)
+        edges = np.array([np.nextafter(only, -np.inf), only, above, np.nextafter(above, np.inf)])
     low, high = np.quantile(known, [_TAIL, 1 - _TAIL], method="nearest")
     return NumberBins(
         edges=tuple(map(float, _with_own_bin(edges, known))),
@@ -142,7 +144,10 @@ def _known(values: pl.Series) -> tuple[Floats, NDArray[np.bool_]]:
     """The values as floats, 0 for what is not known, and which are not."""
     floats: Floats = values.cast(pl.Float64).to_numpy()  # NaN for null
     mask = ~np.isfinite(floats)
-    return (np.where(mask, 0.0, floats) if mask.any() else floats), mask
+    if not mask.any() and (not floats.size or max(-floats.min(), floats.max()) < _HUGE):
+        return floats, mask
+    # Squares of what is larger are no numbers.
+    return np.clip(np.where(mask, 0.0, floats), -_HUGE, _HUGE), mask
 
 
 def shares(counts: Floats | Sequence[float]) -> Floats:

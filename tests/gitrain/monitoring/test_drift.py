@@ -1,0 +1,118 @@
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gitrain.monitoring.bins import OTHER, CategoryBins, NumberBins, bins_of
+from gitrain.monitoring.drift import drift_verdicts, feature_drift, population_stability, reference_of
+from gitrain.verdicts import Outcome
+
+NUMBERS = st.lists(st.one_of(st.none(), st.floats(allow_nan=True), st.sampled_from([0.0, 1.0])), max_size=60)
+
+
+@given(values=NUMBERS, others=NUMBERS)
+def test_each_value_lies_in_one_bin(values, others):
+    reference = pl.Series("x", values, dtype=pl.Float64)
+    bins = bins_of(reference, category=False)
+    current = pl.Series("x", others, dtype=pl.Float64)
+
+    assert isinstance(bins, NumberBins)
+    assert list(bins.edges) == sorted(set(bins.edges))
+    found = bins.numbers(current)
+    assert ((found >= 0) & (found < bins.size)).all() and found.size == len(others)
+    unknown = [value is None or not np.isfinite(value) for value in others]
+    assert ((found == bins.size - 1) == np.array(unknown, dtype=bool)).all()
+    assert bins.grid(current).sum() == len(others) - sum(unknown)
+
+
+@given(values=st.lists(st.one_of(st.none(), st.text(max_size=3)), max_size=60))
+def test_each_category_lies_in_one_bin(values):
+    series = pl.Series("x", values, dtype=pl.String)
+    bins = bins_of(series, category=True)
+
+    assert isinstance(bins, CategoryBins) and bins.categories[-1] == OTHER
+    numbers = bins.numbers(pl.Series("x", [*values, "never seen", None], dtype=pl.String))
+    assert numbers[-2:].tolist() == [len(bins.categories) - 1, bins.size - 1]
+
+
+def test_a_constant_that_becomes_another_has_moved():
+    bins = bins_of(pl.Series("x", [3.0] * 50), category=False)
+
+    assert len({int(bins.numbers(pl.Series([value]))[0]) for value in (2.0, 3.0, 4.0)}) == 3
+
+
+@given(
+    left=st.lists(st.integers(0, 1000), min_size=5, max_size=5),
+    right=st.lists(st.integers(0, 1000), min_size=5, max_size=5),
+)
+def test_the_index_is_symmetric_never_negative_and_zero_for_equals(left, right):
+    a, b = np.array(left, dtype=float), np.array(right, dtype=float)
+
+    assert population_stability(a, b) == pytest.approx(population_stability(b, a))
+    assert population_stability(a, b) >= 0
+    assert population_stability(a, a) == 0
+
+
+def days_of(random, days: int, each: int, spread: float, shift: float = 0.0):
+    """Days that differ from each other: an honest reference for days that do."""
+    level = random.normal(shift, spread, days).repeat(each)
+    return pl.Series("x", level + random.normal(size=days * each)), np.arange(days).repeat(each)
+
+
+def drift(reference, day, current, *, days: int, name: str = "x"):
+    columns = [reference_of(reference.alias(name), day, int(day.max()) + 1, category=False)]
+    found = feature_drift(columns, {name: current}, days=days, alpha=0.05, naive=0.2, windows=200)
+    return found[0]
+
+
+def test_days_that_differ_are_no_drift_however_the_usual_rule_sees_them():
+    random = np.random.default_rng(0)
+    reference, day = days_of(random, 200, 100, spread=1.5)
+    moved, naive = 0, 0
+    for _ in range(40):
+        current, _ = days_of(random, 5, 100, spread=1.5)
+        found = drift(reference, day, current, days=5)
+        moved, naive = moved + found.moved, naive + found.naive
+
+    assert moved <= 6
+    assert naive >= 15
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(lambda values: values * 1.8 + 32, id="scaled"),
+        pytest.param(lambda values: values * 0 + 0.5, id="frozen"),
+        pytest.param(lambda values: values.set(values.is_not_nan(), None), id="gone"),
+    ],
+)
+def test_faults_are_drift(fault):
+    random = np.random.default_rng(0)
+    reference, day = days_of(random, 120, 50, spread=0.5)
+    current, _ = days_of(random, 30, 50, spread=0.5)
+
+    healthy, broken = (drift(reference, day, each, days=30) for each in (current, fault(current)))
+
+    assert not healthy.moved and broken.moved
+    verdicts = drift_verdicts([healthy, broken])
+    assert [each.outcome for each in verdicts] == [Outcome.PASSED, Outcome.FAILED]
+
+
+def test_the_distance_is_that_between_the_distributions():
+    random = np.random.default_rng(0)
+    reference, day = days_of(random, 60, 500, spread=0.0)
+
+    found = drift(reference, day, reference + 0.5, days=30)
+
+    assert found.wasserstein == pytest.approx(0.5, rel=0.05)
+
+
+def test_a_reference_of_few_days_says_nothing():
+    random = np.random.default_rng(0)
+    reference, day = days_of(random, 10, 50, spread=0.5)
+
+    found = drift(reference, day, reference + 9, days=5)
+
+    assert found.threshold is None and not found.moved and found.naive
+    assert drift_verdicts([found])[0].outcome is Outcome.INCONCLUSIVE
