@@ -26,7 +26,7 @@ __all__ = ["CanaryWatch", "requests_needed"]
 _BETWEEN = 1.0
 _TOLD_EVERY = 10.0
 # Longer than a look at a busy replica takes, and than a replica is not ready for while its store is away.
-_SILENT_SECONDS = 5.0
+_SILENT_SECONDS = 10.0
 
 
 def requests_needed(strategy: Strategy, percent: int) -> int:

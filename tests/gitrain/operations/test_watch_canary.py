@@ -200,8 +200,8 @@ def test_a_replica_that_says_nothing_ends_it_after_a_while():
     world = World(file())
     world.silent.add(2)
     outcome, verdicts = world.step(10)
-    assert (outcome, world.now) == (Outcome.FAILED, 5.0)
-    assert verdicts["replicas"].reason == "a replica of 1.1.0 has not answered for 5 s"
+    assert (outcome, world.now) == (Outcome.FAILED, 10.0)
+    assert verdicts["replicas"].reason == "a replica of 1.1.0 has not answered for 10 s"
 
 
 def test_a_champion_that_says_nothing_fails_nobody():
