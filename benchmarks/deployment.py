@@ -24,6 +24,7 @@ import os
 import platform
 import re
 import shutil
+import signal
 import socket
 import statistics
 import sys
@@ -187,6 +188,8 @@ def main() -> int:
     parser.add_argument("--repository", type=Path, default=HERE.parent)
     parser.add_argument("--rounds", type=int, default=3, help="of rollbacks")
     arguments = parser.parse_args()
+    # Services belong to no terminal: whoever ends this ends them too.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     with tempfile.TemporaryDirectory(prefix="gitrain-deployment-") as folder:
         site = made(arguments.repository.resolve(), Path(folder))
         try:
