@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from gitrain.monitoring.report import FeatureDrift, MonitoringReport
 from gitrain.reports.markup import Child, Markup, element, figure, table
 from gitrain.reports.monitoring_parts import disclosure, legend, more, section
-from gitrain.reports.monitoring_words import percent
+from gitrain.reports.monitoring_words import moved_of, percent
 from gitrain.reports.svg_distribution import distribution, sparkline
 
 __all__ = ["distributions"]
@@ -21,7 +21,7 @@ def distributions(report: MonitoringReport) -> Markup:
     """The section."""
     features = sorted(report.features, key=lambda each: -each.psi)
     moved = [each for each in features if each.moved]
-    parts: list[Child] = [element("p", _summary(report, features, moved), class_="soft")]
+    parts: list[Child] = [element("p", _summary(report, features), class_="soft")]
     if moved:
         parts += [
             legend([("was", "reference: the training data"), ("is", "now")]),
@@ -39,15 +39,10 @@ def distributions(report: MonitoringReport) -> Markup:
     return section("moved", "What moved", *parts)
 
 
-def _summary(report: MonitoringReport, features: Sequence[FeatureDrift], moved: Sequence[FeatureDrift]) -> str:
+def _summary(report: MonitoringReport, features: Sequence[FeatureDrift]) -> str:
     if not features:
         return "No distribution was compared."
-    said = (
-        f"{len(moved)} of {len(features)} distributions are farther from the reference than whole {report.unit}s "
-        "of it are from each other."
-        if moved
-        else f"None of {len(features)} distributions has moved beyond what {report.unit}s of the reference differ by."
-    )
+    said = f"{moved_of(report)} moved farther from the reference than whole {report.unit}s of it are from each other."
     naive = sum(each.naive for each in features)
     said += f" The usual rule, PSI above {_NAIVE:g}, would name {naive if naive else 'none'}."
     if "drift" not in report.decides:
@@ -61,7 +56,7 @@ def _card(place: int, feature: FeatureDrift) -> Markup:
     if feature.wasserstein is not None:
         figures.append(f"{figure(feature.wasserstein)} sd apart")
     if feature.missing or feature.reference_missing:
-        figures.append(f"not known {percent(feature.reference_missing)} → {percent(feature.missing)}")
+        figures.append(f"not known {_unknown(feature)}")
     histogram = feature.histogram
     picture = distribution(
         f"moved-{place}",
@@ -79,6 +74,10 @@ def _card(place: int, feature: FeatureDrift) -> Markup:
         picture,
         disclosure("Figures", _bins(feature)),
     )
+
+
+def _unknown(feature: FeatureDrift) -> str:
+    return f"{percent(feature.reference_missing)} → {percent(feature.missing)}"
 
 
 def _bins(feature: FeatureDrift) -> Markup:
@@ -109,17 +108,22 @@ def _table(features: Sequence[FeatureDrift]) -> Markup:
             sparkline(feature.histogram.reference, feature.histogram.current),
             figure(feature.psi),
             figure(feature.threshold),
-            figure(feature.p_value),
+            figure(feature.p_value, digits=2),
             figure(feature.wasserstein),
-            percent(feature.reference_missing),
-            percent(feature.missing),
+            _unknown(feature),
             element("strong", "moved") if feature.moved else "no",
             "above" if feature.naive else "–",
         )
         for feature in features
     ]
     header = (
-        "feature", "then, now", "PSI", "by chance up to", "p", "distance (sd)", "not known then", "now", "moved",
+        "feature", "then, now", "PSI", "by chance", "p", "distance (sd)", "not known", "moved",
         f"PSI > {_NAIVE:g}",
     )  # fmt: skip
-    return table("How far each feature and the prediction moved", header, rows, right=range(2, 8), classes={1: "tight"})
+    return table(
+        "How far each feature and the prediction moved",
+        header,
+        rows,
+        right=range(2, 7),
+        classes={0: "name", 1: "tight"},
+    )

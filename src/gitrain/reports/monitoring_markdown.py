@@ -7,6 +7,7 @@ from gitrain.monitoring.report import MonitoringReport, family_of
 from gitrain.reports.markdown import escape, format_figure, table
 from gitrain.reports.monitoring_words import (
     alarmed_slices,
+    moved_of,
     ordered_verdicts,
     percent,
     slice_name,
@@ -69,7 +70,7 @@ def _moved(report: MonitoringReport) -> str:
     if not moved:
         naive = sum(each.naive for each in report.features)
         aside = f"; the usual rule, PSI above 0.2, would name {naive}" if naive else ""
-        return f"### What moved\n\nNone of {len(report.features)} distributions has moved beyond chance{aside}."
+        return f"### What moved\n\n{moved_of(report)} moved beyond chance{aside}."
     rows = [
         (
             escape(each.name),
@@ -82,9 +83,7 @@ def _moved(report: MonitoringReport) -> str:
     ]
     header = ("feature", "PSI", "by chance up to", "Wasserstein (sd)", "not known")
     more = f" The {_ROWS} farthest are shown." if len(moved) > _ROWS else ""
-    note = (
-        f"{len(moved)} of {len(report.features)} distributions have moved beyond chance between {_units(report)}.{more}"
-    )
+    note = f"{moved_of(report)} moved beyond chance between {_units(report)}.{more}"
     return "\n\n".join(["### What moved", table(header, rows, right=(1, 2, 3, 4)), note])
 
 

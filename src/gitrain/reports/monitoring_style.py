@@ -96,7 +96,8 @@ section>h2+p{margin-top:4px}
 .cards>*{border:1px solid var(--rule);border-radius:10px;padding:14px 16px;min-width:0}
 .card-head{display:flex;justify-content:space-between;gap:8px;align-items:start}
 .card-head h3{min-width:0;overflow-wrap:anywhere}
-.ask{border-top:3px solid var(--tone)!important}
+.ask{border-top:3px solid var(--edge,var(--tone))!important}
+.ask.explains{--edge:var(--was-tint)}
 .ask p{margin-top:6px;font-size:13.5px}
 .ask p:first-of-type{display:flex;flex-wrap:wrap;align-items:center;gap:8px}
 .advice{padding-left:1.3em}
@@ -159,6 +160,7 @@ tbody th{font-weight:600;overflow-wrap:anywhere;min-width:9em;max-width:26em}
 tbody tr:last-child>*{border-bottom:0}
 th.n,td.n{text-align:right;white-space:nowrap}
 th.n{min-width:0}
+tbody th.name{min-width:min(15em,46vw)}
 td.reason{min-width:16em;overflow-wrap:anywhere}
 td.figures{color:var(--soft);font-size:12.5px;min-width:12em;max-width:22em;overflow-wrap:anywhere}
 td.tight{white-space:nowrap}

@@ -297,5 +297,5 @@ def _family_card(report: MonitoringReport, family: str) -> Markup:
         element("div", element("h3", FAMILY_WORDS[name]), class_="card-head"),
         element("p", badge(outcome), " ", element("span", f"{family} · {role}", class_="soft small")),
         element("p", answer),
-        class_=f"ask {outcome.value.lower()}",
+        class_=f"ask {role} {outcome.value.lower()}",
     )

@@ -82,12 +82,12 @@ def _tested(report: MonitoringReport, sequence: LookSequence, name: str, *, hint
                 limits=limits,
                 show=show,
                 band=Band(
-                    low=[look and look.lower for look in looks],
-                    high=[look and look.upper for look in looks],
+                    low=[None if look is None else look.lower for look in looks],
+                    high=[None if look is None else look.upper for look in looks],
                 ),
                 series=[
                     Series(values=daily, style="faint", kind="dots"),
-                    Series(values=[look and look.estimate for look in looks], style="now"),
+                    Series(values=[None if look is None else look.estimate for look in looks], style="now"),
                 ],
                 levels=[
                     Level(value=sequence.threshold, name="alarm line", style="alarm"),
@@ -158,7 +158,7 @@ def _placed(report: MonitoringReport, sequence: LookSequence) -> tuple[list[str]
 
 def _limits(daily: Sequence[float | None], looks: Sequence[Look], sequence: LookSequence) -> tuple[float, float]:
     settled = looks[int(len(looks) * _SETTLED) :] or looks
-    values = [sequence.threshold, sequence.reference]
+    values: list[float | None] = [sequence.threshold, sequence.reference]
     values += [value for look in settled for value in (look.estimate, look.lower, look.upper)]
     found = sorted(finite(daily))
     if len(found) >= 4:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from types import MappingProxyType
 
 from gitrain.monitoring.report import FAMILIES, Family, LookSequence, MonitoringReport, SliceRow, family_of
@@ -15,6 +16,7 @@ __all__ = [
     "alarmed_slices",
     "day_name",
     "mean_loss",
+    "moved_of",
     "ordered_families",
     "ordered_verdicts",
     "overall_sequences",
@@ -54,6 +56,7 @@ _TITLES: Mapping[str, str] = {
 _URGENCY = tuple(_TITLES)
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _REASONS = 3
+_NO_BREAK = "\u00a0"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,9 +105,8 @@ def _lead(report: MonitoringReport, deciding: Sequence[str]) -> list[str]:
     labels = report.labels
     came = "" if labels.coverage is None else f", and {percent(labels.coverage)} of the outcomes that are due have come"
     said = [f"{labels.predictions:,} predictions{came}. Nothing that decides has become worse."]
-    moved = sum(feature.moved for feature in report.features)
-    if moved:
-        said.append(f"{moved} of {len(report.features)} distributions have moved, and the model copes so far.")
+    if any(feature.moved for feature in report.features):
+        said.append(f"{moved_of(report)} moved, and the model copes so far.")
     return said
 
 
@@ -176,8 +178,16 @@ def overall_sequences(report: MonitoringReport) -> list[LookSequence]:
     return sorted(found, key=lambda each: (order.get(family_of(each.name), len(order)), age.get(each.release, 1)))
 
 
+def moved_of(report: MonitoringReport) -> str:
+    """How many distributions moved, of how many, up to the verb: `2 of 36 distributions have`."""
+    moved = sum(each.moved for each in report.features)
+    return f"{moved or 'None'} of {len(report.features)} distributions {'have' if moved > 1 else 'has'}"
+
+
 def quantity(name: str) -> str:
     """What the sequence of this name is the mean of."""
+    if name == "calibration:overestimates":
+        return "mean probability less share of positives"
     return QUANTITIES.get(family_of(name), "what is tested")
 
 
@@ -208,13 +218,14 @@ def slice_name(row: SliceRow) -> str:
 
 def percent(share: float | None, *, digits: int = 1) -> str:
     """A share as per cent; a dash for what is not known."""
-    return "–" if share is None else f"{100 * share:.{digits}f} %"
+    return "–" if share is None else f"{100 * share:.{digits}f}{_NO_BREAK}%"
 
 
 def span(report: MonitoringReport) -> str:
     """The window in words, UTC."""
     window = report.window
-    clock = "" if window.since.time() == window.through.time() and not any(window.since.timetuple()[3:6]) else " %H:%M"
+    # Of a few hours the dates alone say nothing.
+    clock = " %H:%M" if window.through - window.since < timedelta(days=3) else ""
     units = f"{window.days:,} {report.unit}{'' if window.days == 1 else 's'}"
     return f"{window.since:%Y-%m-%d{clock}} to {window.through:%Y-%m-%d{clock}} ({units})"
 

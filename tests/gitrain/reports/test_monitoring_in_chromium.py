@@ -97,7 +97,8 @@ def test_the_picture_shows_the_verdict_and_the_charts(written, tmp_path, name, w
     assert complaints(run) == []
     image = Image.open(picture).convert("RGB")
     assert image.size == (width, 2400)
-    colours = {colour: count for count, colour in image.getcolors(maxcolors=1_000_000)}
+    found = image.getcolors(maxcolors=width * 2400) or []
+    colours = {colour: number for number, colour in found}
     share = {key: colours.get(rgb(COLOURS[key][scheme]), 0) / (width * 2400) for key in COLOURS}
     tone = REPORTS[name]().outcome.value.lower()
     # Style, cards, banner and lines are there, in the colours of this scheme.

@@ -1,7 +1,8 @@
 """The verdict in words."""
 
 import pytest
-from tests.gitrain.reports.monitored import alarmed, compose, drifting, healthy, hostile, unlabelled, verdict
+from tests.gitrain.reports.monitored import alarmed, drifting, healthy, hostile, unlabelled
+from tests.gitrain.reports.monitored_parts import compose, verdict
 
 from gitrain.reports.monitoring_words import (
     alarmed_slices,
@@ -134,7 +135,9 @@ def test_the_mean_loss_weighs_days_by_their_rows():
         second.model_copy(update={"labelled": 10, "loss": 0.1, "base_loss": None}),
     )
 
-    assert mean_loss(compose({**content, "days": two}, report.verdicts)) == (pytest.approx(0.4), 1.0)
+    loss, base = mean_loss(compose({**content, "days": two}, report.verdicts))
+    assert loss == pytest.approx(0.4)
+    assert base == pytest.approx(1.0)
     assert mean_loss(unlabelled()) == (None, None)
 
 
@@ -147,6 +150,6 @@ def test_an_axis_has_room_for_short_names(unit, shown):
 
 
 def test_shares_and_windows_in_words():
-    assert (percent(0.1234), percent(None), percent(0.5, digits=0)) == ("12.3 %", "–", "50 %")
+    assert (percent(0.1234), percent(None), percent(0.5, digits=0)) == ("12.3\u00a0%", "–", "50\u00a0%")
     assert span(healthy()) == "2013-10-01 to 2013-11-01 (31 days)"
     assert healthy().outcome is Outcome.PASSED

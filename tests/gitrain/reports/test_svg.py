@@ -169,5 +169,5 @@ def test_larger_bins_are_larger_dots():
     ]
     found = list(elements(parse_page(calibration_curve("c", "a", "b", points))))
 
-    few, many = (float(node.attributes["r"]) for node in found if node.attributes.get("class") == "dot now")
+    few, many = (float(node.attributes["r"] or 0) for node in found if node.attributes.get("class") == "dot now")
     assert few < many
