@@ -1,5 +1,8 @@
 """The gauges of a monitoring report, read back by Prometheus' own parser."""
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -56,6 +59,16 @@ def test_figures_arrive_as_they_are():
     assert value(healthy(), "alarm", verdict=tested.name) == 0
     assert value(report, "feature_psi", feature="temp") == pytest.approx(report.features[0].psi)
     assert value(report, "generated_timestamp_seconds") == report.generated.timestamp()
+
+
+@pytest.mark.repository
+def test_every_gauge_is_explained():
+    page = (Path(__file__).parents[3] / "docs" / "monitoring-report.md").read_text(encoding="utf-8")
+    explained = {
+        name for row in re.findall(r"^\| (`.*?) \|", page, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
+    }
+
+    assert {name for case in CASES.values() for name, _ in read(case())} == explained
 
 
 def test_what_is_not_known_has_no_sample():
