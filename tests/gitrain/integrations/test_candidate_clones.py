@@ -90,11 +90,11 @@ def test_a_machine_that_knows_nobody_commits_all_the_same(clones, repository, mo
         monkeypatch.delenv(name)
     with clones.make(before) as clone:
         clone.workspace.write_text("params.yaml", "n: 5\n")
-        assert git(repository, "log", "-1", "--format=%an", clone.commit("Five\n")) == "gitrain"
+        assert git(repository, "log", "-1", "--format=%an", str(clone.commit("Five\n"))) == "gitrain"
     named = LocalCandidateClones(GitRemote(repository), author={"GIT_AUTHOR_NAME": "bot"})
     with named.make(before) as clone:
         clone.workspace.write_text("params.yaml", "n: 5\n")
-        assert git(repository, "log", "-1", "--format=%an", clone.commit("Five\n")) == "bot"
+        assert git(repository, "log", "-1", "--format=%an", str(clone.commit("Five\n"))) == "bot"
 
 
 def test_what_a_killed_run_left_is_removed(clones, repository):

@@ -262,7 +262,7 @@ def test_a_full_disk_is_told_and_the_next_run_goes_on(world, retrain, monkeypatc
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(files.os, "fsync", full)
+        patch.setattr("gitrain.integrations.files.os.fsync", full)
         with pytest.raises(IntegrationError, match="No space left on device"):
             retrain()
     assert endings(world) == ["ERROR"]

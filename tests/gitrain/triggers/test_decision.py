@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -21,7 +22,7 @@ ME, OTHER = "1" * 16, "2" * 16
 
 
 def facts(**values):
-    given = {
+    values_of: dict[str, Any] = {
         "now": NOW,
         "base": "c" * 40,
         "branch": "main",
@@ -32,7 +33,7 @@ def facts(**values):
         "champion_since": NOW - timedelta(days=20),
         "holder": ME,
     }
-    return RetrainingFacts(**given | values)
+    return RetrainingFacts(**values_of | values)
 
 
 def record(ending, *, ago=timedelta(days=3), minutes=5.0, of=None, holder=OTHER, number=0, digest=None):

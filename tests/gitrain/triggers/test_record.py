@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
 
 def record(number=0, **values):
-    given = {
+    given: dict[str, Any] = {
         "schema_version": 1,
         "id": f"{number:016x}",
         "project": "parcels",

@@ -1,0 +1,117 @@
+"""`gitrain retrain plan | open` as they are typed, on a project with real data, real DVC and a real forge of Git."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from tests.gitrain.fake_github import REPOSITORY, FakeGitHub, serving
+from tests.gitrain.forge import git
+
+RENAMED = """
+class _Renamed(Counter):
+    def fingerprint(self, batch):
+        return "counter-2"
+
+    def read(self, batch):
+        frame = super().read(batch)
+        return frame.rename({"depot": "depot_name"}) if batch == "2024-05" else frame
+
+
+from dataclasses import replace
+PROJECT = replace(
+    PROJECT, tables=(replace(PROJECT.tables[0], source=_Renamed()), *PROJECT.tables[1:])
+)
+"""
+
+
+@pytest.fixture
+def parcels_repository(parcels_copy, tmp_path):
+    """Parcels with an origin and a DVC remote that the repository names relatively."""
+    origin = tmp_path / "origin.git"
+    git(tmp_path, "init", "-q", "--bare", "-b", "main", str(origin))
+    git(parcels_copy, "branch", "-M", "main")
+    config = parcels_copy / ".dvc/config"
+    config.write_text(
+        config.read_text() + "[core]\n    remote = store\n['remote \"store\"']\n    url = ../../storage\n"
+    )
+    params = parcels_copy / "params.yaml"
+    # Of all that a candidate can be asked the shortest.
+    params.write_text(params.read_text() + "retraining: {checks: [data]}\n")
+    git(parcels_copy, "remote", "add", "origin", str(origin))
+    return parcels_copy
+
+
+def commit(repository):
+    git(repository, "commit", "-q", "-a", "-m", "Retraining")
+    git(repository, "push", "-q", "origin", "main")
+
+
+def retrain(repository, *arguments, **variables):
+    command = [sys.executable, "-m", "gitrain", "-C", str(repository), "retrain", *arguments, "--json"]
+    return subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+def test_new_months_become_one_pull_request(parcels_repository, tmp_path):
+    commit(parcels_repository)
+    git(parcels_repository, "remote", "set-url", "origin", f"https://github.test/{REPOSITORY}.git")
+    address = f"https://github.test/{REPOSITORY}.git"
+    git(parcels_repository, "config", f"url.{tmp_path / 'origin.git'}.insteadOf", address)
+    with serving(FakeGitHub(tmp_path / "origin.git")) as fake:
+        given = {"GITHUB_SERVER_URL": "https://github.test", "GITHUB_API_URL": fake.url, "GH_TOKEN": "ghs_secret"}
+        planned = json.loads(retrain(parcels_repository, "plan", **given).stdout)
+        assert (planned["decision"], planned["data"]["through"]) == ("RETRAIN", "2024-06")
+        done = retrain(parcels_repository, "open", **given)
+        assert done.returncode in (0, 1), done.stderr
+        record = json.loads(done.stdout)["record"]
+        assert (record["ending"], done.returncode) in (("PROPOSED", 0), ("REFUSED", 1))
+        assert record["number"] == 1
+        assert fake.pulls[1]["state"] == ("open" if record["ending"] == "PROPOSED" else "closed")
+        assert fake.pulls[1]["title"].startswith("Retrain on data through 2024-06")
+        # The report that any other pull request has, and why this one is there.
+        assert "new-data: 2024-05, 2024-06 are there, and the model knows 2024-04" in fake.pulls[1]["body"]
+        assert "threshold:roc\\_auc" in fake.pulls[1]["body"] or "threshold:roc_auc" in fake.pulls[1]["body"]
+        again = retrain(parcels_repository, "open", **given)
+        assert again.returncode == 0
+        assert json.loads(again.stdout)["plan"]["hindrance"] in ("open", "tried")
+        assert list(fake.pulls) == [1]
+        assert fake.issues == {}
+    branch = record["branch"]
+    changed = git(tmp_path / "origin.git", "diff", "--name-only", "main", branch).splitlines()
+    assert {"dvc.lock", "params.yaml", "models/model.json", "reports/metrics.json"} <= set(changed)
+    assert not [path for path in changed if path.startswith((".dvc/", ".gitrain/")) or path.endswith(".py")]
+    assert git(parcels_repository, "status", "--porcelain") == ""
+    # Whoever has the branch can have its data.
+    git(tmp_path, "clone", "-q", "-b", branch, str(tmp_path / "origin.git"), "reviewer")
+    command = [sys.executable, "-m", "dvc", "pull", "-q"]
+    pulled = subprocess.run(command, cwd=tmp_path / "reviewer", capture_output=True, text=True, check=False)
+    assert pulled.returncode == 0, pulled.stderr
+    assert (tmp_path / "reviewer/data/raw/parcels/2024-06.parquet").exists()
+    assert "ghs_secret" not in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_a_month_with_a_column_renamed_ends_in_an_issue(parcels_repository, tmp_path):
+    source = parcels_repository / "parcels.py"
+    source.write_text(source.read_text() + RENAMED)
+    commit(parcels_repository)
+    done = retrain(parcels_repository, "open")
+    assert done.returncode == 1, done.stderr
+    record = json.loads(done.stdout)["record"]
+    assert record["ending"] == "BAD_DATA"
+    assert "parcels 2024-05 breaks its contract" in record["reason"]
+    issue = git(tmp_path / "origin.git", "show", "issues:retraining.md")
+    assert "depot" in issue
+    branches = git(tmp_path / "origin.git", "branch", "--format=%(refname:short)").splitlines()
+    assert branches == ["issues", "main", "retraining"]
+    assert json.loads(retrain(parcels_repository, "open").stdout)["plan"]["hindrance"] == "tried"
+
+
+def test_a_report_that_is_none_is_told(parcels_repository, tmp_path):
+    commit(parcels_repository)
+    (tmp_path / "report.json").write_text('{"schema_version": 1}')
+    done = retrain(parcels_repository, "plan", "--monitoring", str(tmp_path / "report.json"))
+    assert done.returncode == 2
+    assert "report.json: the key" in done.stderr
