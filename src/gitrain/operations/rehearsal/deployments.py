@@ -1,6 +1,6 @@
 """The steps from a commit to users: releases, environments, promotions, a canary."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gitrain.documents import parse_json
@@ -143,13 +143,18 @@ def through_preprod(scene: Scene, version: str, said: tuple[str, ...]) -> Done:
 def canary(scene: Scene) -> Done:
     """The challenger before users, step by step."""
     deployed, approver = promote_to_production(scene)
-    stretches = sum(seconds for name, seconds in deployed.steps.items() if name.startswith("canary"))
-    judged = [verdict["reason"] for verdict in deployed.verdicts if verdict["name"].startswith("canary:")]
-    done = _done(scene, deployed, PRODUCTION, f"approved by {approver}", *judged[:3])
+    # By name: each was asked anew at every step of the canary, and the last answer counts.
+    judged = {each["name"]: each for each in deployed.verdicts if each["name"].startswith("canary:")}
     if deployed.succeeded and not judged:
-        said = ("nobody judged it: production is to move by a canary", *done.said)
-        return Done(outcome=Outcome.FAILED, said=said)
-    return Done(outcome=done.outcome, said=done.said, figures={**done.figures, "canary_seconds": round(stretches, 1)})
+        return Done(outcome=Outcome.FAILED, said=("nobody judged it: production is to move by a canary",))
+    seconds = round(sum(seconds for name, seconds in deployed.steps.items() if name.startswith("canary")), 1)
+    requests = max((each["figures"].get("requests", 0) for each in judged.values()), default=0)
+    seen = (
+        f"judged by {len(judged)} rules in {seconds:g} s, after {requests:,} requests of its own: none shows it worse"
+    )
+    said = (seen,) if deployed.succeeded else ()
+    done = _done(scene, deployed, PRODUCTION, *said, f"approved by {approver}")
+    return replace(done, figures={**done.figures, "canary_seconds": seconds, "canary_requests": requests})
 
 
 def promote_to_production(scene: Scene) -> tuple[Deployed, str]:
