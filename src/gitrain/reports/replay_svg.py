@@ -92,7 +92,7 @@ def render_replay_svg(report: ReplayReport) -> str:
     )
     picture = element(
         "svg",
-        element("title", f"{report.project}: {_title(report)}", id="replay-title"),
+        element("title", _title(report), id="replay-title"),
         element("desc", _described(report), id="replay-desc"),
         _style(),
         *parts,
@@ -199,7 +199,7 @@ def _looks(report: ReplayReport, across: Scale) -> Iterator[Markup]:
     yield label(
         _LEFT,
         _LOOKS[0] - 14,
-        "Log loss / that of the base rate: mean of the release's days, limits of every look, what its holdout had (dashed)",
+        "Log loss over that of the base rate: mean of the release's days, its limits, and the threshold (dashed)",
         class_="head",
     )
     for release in report.releases:
