@@ -196,7 +196,9 @@ def deploy(scene: Scene, name: str, *arguments: str) -> Deployed:
 
 def fill_store(scene: Scene, name: str) -> None:
     """Fill the online store of an environment, or bring it up to date while its service reads it."""
-    if not scene.plan.project.features.histories:
+    # No environment is deployed to between the challenger's training and its merge.
+    newest = scene.newest or scene.plan.champion
+    if not scene.plan.project.features.histories or scene.filled.get(name) == newest:
         return
     path = f"{_STATE}/{name}/online.sqlite"
     files = scene.tools.files(REPOSITORY)
@@ -206,6 +208,7 @@ def fill_store(scene: Scene, name: str) -> None:
     # What the champion looks back on stays: its replicas answer until the last step of the canary.
     since = ("--since", scene.since) if scene.since is not None else ()
     _, filled = scene.ask("features", "materialize", "--store", f"sqlite:///{files.root / path}", *since)
+    scene.filled[name] = newest
     held = [batch for history in filled["histories"] for batch in (*history["read"], *history["kept"])]
     if scene.since is None and held:
         scene.since = min(held)

@@ -83,6 +83,7 @@ def _train(scene: Scene, batch: str, branch: str) -> Done:
     scene.run("dvc", "repro")
     commit = scene.commit(f"Data through {batch}")
     scene.git("push", "--quiet", "--force", "origin", f"{branch}:{branch}")
+    scene.newest = batch
     said, figures = metrics_of(scene)
     return Done(said=(said, f"commit {commit[:7]} on {branch}"), figures=figures)
 

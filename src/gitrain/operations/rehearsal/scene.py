@@ -86,6 +86,8 @@ class Scene:
         plan: what it will do.
         ports: of the environments.
         since: the first batch that online stores hold.
+        newest: the newest batch of the last model that was trained.
+        filled: of each environment, the newest batch that its online store holds.
         versions: the releases that production ran, in order.
         leak: what comes of the pull request with a leak, once that has been opened.
         where: what to look at.
@@ -95,6 +97,8 @@ class Scene:
     plan: RehearsalPlan
     ports: dict[str, int] = field(default_factory=dict)
     since: str | None = None
+    newest: str | None = None
+    filled: dict[str, str] = field(default_factory=dict)
     versions: list[str] = field(default_factory=list)
     leak: "Future[Done] | None" = None
     where: list[tuple[str, str]] = field(default_factory=list)
