@@ -72,7 +72,7 @@ def _card(place: int, feature: FeatureDrift) -> Markup:
         element("div", element("h3", feature.name), class_="card-head"),
         element("p", " · ".join(figures), class_="soft small"),
         picture,
-        disclosure("Figures", _bins(feature)),
+        disclosure("Figures", _bins(feature), paper=False),
     )
 
 

@@ -66,9 +66,9 @@ def section(name: str, title: str, *children: Child) -> Markup:
     )
 
 
-def disclosure(summary: str, *children: Child) -> Markup:
-    """What is read on demand; on paper it is open."""
-    return element("details", element("summary", summary), *children)
+def disclosure(summary: str, *children: Child, paper: bool = True) -> Markup:
+    """What is read on demand; on paper it is open, or left out: figures of every day fill pages that nobody reads."""
+    return element("details", element("summary", summary), *children, class_=None if paper else "screen")
 
 
 def more(shown: int, all_: Sequence[object], noun: str) -> Markup:

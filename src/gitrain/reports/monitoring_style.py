@@ -201,6 +201,8 @@ footer{color:var(--soft);font-size:12.5px;padding-top:6px;padding-bottom:34px;ov
  section,.tile{border-color:var(--rule);break-inside:auto}
  figure,.cards>*,tr,.tile,.verdict,h2{break-inside:avoid}
  h2,h3,thead{break-after:avoid}
+ .legend,section>p{break-after:avoid}
+ .screen{display:none}
  .scroll{overflow:visible}
  .band,.was,.is,.bar-whole,.bar-part,.badge,.verdict,.dot,.mark circle{
   -webkit-print-color-adjust:exact;print-color-adjust:exact}

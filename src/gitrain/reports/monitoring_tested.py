@@ -116,6 +116,7 @@ def _tested(report: MonitoringReport, sequence: LookSequence, name: str, *, hint
         "Figures of the newest looks",
         table("Newest looks", header, rows, right=(1, 2, 3, 4)),
         more(_LOOKS, known, "looks"),
+        paper=False,
     )
 
 

@@ -145,6 +145,7 @@ def _days_table(report: MonitoringReport) -> Markup:
         f"Figures of every {report.unit}",
         table(f"Every {report.unit}", header, rows, right=range(1, 9)),
         more(_ROWS, report.days, f"{report.unit}s"),
+        paper=False,
     )
 
 
