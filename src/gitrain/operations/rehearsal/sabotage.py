@@ -46,21 +46,27 @@ PROJECT = replace(
 _SLOW = """
 
 # Made by `gitrain rehearse`: the service becomes slow some seconds after its first prediction. No probe lasts so long.
+import asyncio  # noqa: E402
 import time  # noqa: E402
 
-from gitrain.serving.predictor import Predictor  # noqa: E402
+from gitrain.serving.coalescing import Coalescer  # noqa: E402
 
-_at_once, _first = Predictor.predict, []
+_at_once, _first = Coalescer.submit, []
 
 
-def _ever_slower(self, frame):
+def _ever_later(self, item, size):
     _first[:] = _first or [time.monotonic()]
-    if time.monotonic() - _first[0] > {after:g}:
-        time.sleep({seconds:g})
-    return _at_once(self, frame)
+
+    async def answer():
+        # Others are answered meanwhile: it is slow, not blocked.
+        if time.monotonic() - _first[0] > {after:g}:
+            await asyncio.sleep({seconds:g})
+        return await _at_once(self, item, size)
+
+    return answer()
 
 
-Predictor.predict = _ever_slower
+Coalescer.submit = _ever_later
 """
 
 

@@ -102,7 +102,7 @@ def test_a_slow_release_is_aborted_and_its_revert_merged(tmp_path):
 
     assert done.outcome is Outcome.PASSED, done
     assert done.said[1] == "aborted in production: canary:slow: 40 % of 60 requests"
-    assert "time.sleep" in (tmp_path / "repository/service.py").read_text()
+    assert "asyncio.sleep" in (tmp_path / "repository/service.py").read_text()
     assert any("merge" in command and "origin/rollback/production/0.1.0" in command for command in shell.commands)
     assert scene.production == "0.1.0"
 

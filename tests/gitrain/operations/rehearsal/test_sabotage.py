@@ -1,6 +1,7 @@
+import asyncio
 import importlib
 import sys
-import time
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -9,7 +10,7 @@ from gitrain.errors import UsageError
 from gitrain.features.definitions import RowFeature
 from gitrain.operations.rehearsal import sabotage
 from gitrain.project import load_project
-from gitrain.serving.predictor import Predictor
+from gitrain.serving.coalescing import Coalescer
 
 
 @pytest.fixture
@@ -52,21 +53,33 @@ def test_a_service_without_a_file_is_told():
 
 
 def test_a_slow_service_answers_at_once_at_first_and_the_same_always(tmp_path, monkeypatch):
-    asked, slept, clock = [], [], [100.0]
-    monkeypatch.setattr(Predictor, "predict", lambda self, frame: asked.append(frame) or "answer")
-    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(time, "sleep", slept.append)
+    slept, clock = [], [100.0]
+
+    async def submit(item):
+        return [item]
+
+    async def sleep(seconds):
+        slept.append(seconds)
+
+    monkeypatch.setattr(Coalescer, "submit", lambda self, item, size: submit(item))
     (tmp_path / "slowed_service.py").write_text(sabotage.slowed('"""A service."""\n'))
     monkeypatch.syspath_prepend(str(tmp_path))
-    importlib.import_module("slowed_service")
+    module = importlib.import_module("slowed_service")
     monkeypatch.delitem(sys.modules, "slowed_service")
-    predictor = object.__new__(Predictor)
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(module, "asyncio", SimpleNamespace(sleep=sleep))
+    coalescer = object.__new__(Coalescer)
 
-    assert predictor.predict(1) == "answer"
+    async def wait(answer):
+        return await answer
+
+    def ask(item):
+        return asyncio.run(wait(coalescer.submit(item, 1)))
+
+    assert ask(1) == [1]
     clock[0] += sabotage.SLOW_AFTER_SECONDS
-    assert predictor.predict(2) == "answer"
+    assert ask(2) == [2]
     assert slept == []
     clock[0] += 0.5
-    assert predictor.predict(3) == "answer"
+    assert ask(3) == [3]
     assert slept == [sabotage.SLOW_SECONDS]
-    assert asked == [1, 2, 3]
