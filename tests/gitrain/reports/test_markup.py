@@ -103,3 +103,10 @@ def test_nouns_follow_their_number():
 def test_markup_is_a_string():
     assert isinstance(element("p"), Markup)
     assert f"{element('p')}" == "<p></p>"
+
+
+def test_a_path_is_never_cut():
+    path = "M0 0" + "L1 1" * 5_000
+
+    (node,) = elements(parse_page(element("path", d=path)))
+    assert node.attributes["d"] == path
