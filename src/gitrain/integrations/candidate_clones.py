@@ -13,7 +13,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,10 +77,15 @@ class LocalCandidateClones:
         with self._locked(fcntl.LOCK_SH, tries=1) as free:
             return not free
 
-    def alone(self) -> AbstractContextManager[bool]:
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[bool]:
         """A lock that the system gives back whatever becomes of who holds it."""
         # Whoever asks whether somebody is busy has it for a moment.
-        return self._locked(fcntl.LOCK_EX, tries=_LOCK_TRIES)
+        with self._locked(fcntl.LOCK_EX, tries=_LOCK_TRIES) as alone:
+            if alone:
+                for left in self._folder.glob(f"{_RUN}*"):
+                    shutil.rmtree(left, ignore_errors=True)
+            yield alone
 
     @contextlib.contextmanager
     def _locked(self, kind: int, *, tries: int) -> Iterator[bool]:
@@ -105,8 +109,6 @@ class LocalCandidateClones:
         """A clone of a commit; to be called by who is alone."""
         with _disk():
             self._folder.mkdir(parents=True, exist_ok=True)
-            for left in self._folder.glob(f"{_RUN}*"):
-                shutil.rmtree(left, ignore_errors=True)
             folder = Path(tempfile.mkdtemp(dir=self._folder, prefix=_RUN))
         try:
             yield self._clone(folder, commit)

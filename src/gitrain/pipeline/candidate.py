@@ -70,12 +70,14 @@ class CandidateClones(Protocol):
     def alone(self) -> AbstractContextManager[bool]:
         """While it is held no other process of this repository makes a candidate; False if one is at it.
 
+        What a run that was killed left behind is removed.
+
         Raises:
             IntegrationError: the disk refuses.
         """
 
     def make(self, commit: str) -> AbstractContextManager[CandidateClone]:
-        """A clone of a commit; removed on leaving. What a run that was killed left behind is removed too.
+        """A clone of a commit; removed on leaving. To be called by who is alone.
 
         Raises:
             PipelineError: Git or DVC refuses.

@@ -100,7 +100,9 @@ def test_a_machine_that_knows_nobody_commits_all_the_same(clones, repository, mo
 def test_what_a_killed_run_left_is_removed(clones, repository):
     left = repository / ".gitrain/retraining/run-dead/tree"
     left.mkdir(parents=True)
-    with clones.make(head(repository)):
+    assert clones.busy() is False
+    assert left.exists()
+    with clones.alone():
         assert not left.exists()
 
 

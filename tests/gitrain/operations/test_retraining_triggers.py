@@ -8,7 +8,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from tests.gitrain.operations.test_promotion_killed import SHIM
 from tests.gitrain.retraining import git, world_at
 
 from gitrain.integrations.retraining_branch import RetrainingBranch
@@ -16,8 +15,20 @@ from gitrain.triggers.record import RetrainingEnding, last_words
 
 REPOSITORY = Path(__file__).parents[3]
 PROGRAM = "tests.gitrain.operations.retraining_triggers"
-# What a retraining does to Git, in order: of reading, one each is enough.
-VERBS = ("ls-remote", "clone", "checkout", "add", "commit", "fetch", "push", "commit-tree", "update-index")
+# A `git` that ends whoever called it: before or after the nth call of one verb.
+SHIM = """\
+#!/bin/sh
+hit=
+for word in "$@"; do [ "$word" = "$KILL_AT" ] && hit=1; done
+if [ -n "$hit" ]; then echo x >> "$KILL_DONE"; [ "$(wc -l < "$KILL_DONE")" -eq "$KILL_NTH" ] || hit=; fi
+if [ -n "$hit" ] && [ "$KILL_WHEN" = before ]; then kill -9 $PPID; exit 1; fi
+"$REAL_GIT" "$@"
+code=$?
+if [ -n "$hit" ]; then kill -9 $PPID; fi
+exit $code
+"""
+# The pushes of a retraining: its beginning, its branch, where it is refused the branch put away, and its end.
+PUSHES = {"PASSED": 3, "FAILED": 4}
 
 
 @pytest.fixture
@@ -58,8 +69,7 @@ def test_a_hundred_at_once_make_one(world, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("gates", ["PASSED", "FAILED"])
+@pytest.mark.parametrize(("when", "gates"), [("before", "PASSED"), ("after", "PASSED"), ("after", "FAILED")])
 def test_whatever_it_was_doing_the_next_run_heals_it(world, tmp_path, when, gates):
     world.deliver("2024-05")
     world.judge("gates", gates)
@@ -68,20 +78,23 @@ def test_whatever_it_was_doing_the_next_run_heals_it(world, tmp_path, when, gate
     (shims / "git").write_text(SHIM)
     (shims / "git").chmod(0o755)
     given = {"PATH": f"{shims}{os.pathsep}{os.environ['PATH']}", "REAL_GIT": str(shutil.which("git"))}
-    ending = "PROPOSED" if gates == "PASSED" else "REFUSED"
-    for verb in VERBS:
-        flag = tmp_path / f"{verb}.done"
-        killed = trigger(world, 1, **given, KILL_AT=verb, KILL_WHEN=when, KILL_DONE=str(flag))
-        assert flag.exists(), verb
-        assert killed.stdout == "", verb
-        healed = trigger(world, 1)
-        assert healed.stdout.strip() in (ending, "open" if gates == "PASSED" else "tried"), verb + healed.stdout
+    ending, place, done = ("PROPOSED", "heads", "open") if gates == "PASSED" else ("REFUSED", "closed", "tried")
+    points = [("clone", 1), ("commit", 1), *(("push", number) for number in range(1, PUSHES[gates] + 1))]
+    for point in points:
+        verb, nth = point
+        calls = tmp_path / f"{verb}-{nth}"
+        where = {"KILL_AT": verb, "KILL_NTH": str(nth), "KILL_WHEN": when, "KILL_DONE": str(calls)}
+        killed = trigger(world, 1, **given, **where)
+        assert len(calls.read_text().splitlines()) == nth, point
+        assert killed.stdout == "", point
+        healed = trigger(world, 1).stdout.strip()
+        # Only the end itself may have been told before.
+        assert healed == (done if when == "after" and point == points[-1] else ending), point
         refs = [name for name in world.branches() if "/retrain/" in name]
-        assert len(refs) == 1, (verb, refs)
-        assert refs[0].startswith("refs/heads/" if gates == "PASSED" else "refs/closed/"), verb
+        assert len(refs) == 1, (point, refs)
+        assert refs[0].startswith(f"refs/{place}/"), point
         assert git(world.root, "status", "--porcelain") == ""
-        newest = last_words(RetrainingBranch(world.root).list())[-1]
-        assert newest.ending is RetrainingEnding[ending], verb
-        assert not list((world.root / ".gitrain/retraining").glob("run-*")), verb
-        for name in (refs[0], "refs/heads/retraining", "refs/heads/issues"):
+        assert last_words(RetrainingBranch(world.root).list())[-1].ending is RetrainingEnding[ending], point
+        assert not list((world.root / ".gitrain/retraining").glob("run-*")), point
+        for name in (refs[0], "refs/heads/retraining"):
             git(world.origin, "update-ref", "-d", name)
