@@ -130,7 +130,7 @@ def through_preprod(scene: Scene, version: str, said: tuple[str, ...]) -> Done:
         if name == "preprod":
             scene.ask("env", "promote", name, "--merge")
             pull(scene)
-        fill_store(scene, name)
+        _fill_store(scene, name)
         begun = scene.tools.clock()
         deployed = deploy(scene, name)
         seconds[f"{name}_seconds"] = round(scene.tools.clock() - begun, 1)
@@ -166,7 +166,7 @@ def promote_to_production(scene: Scene) -> tuple[Deployed, str]:
     approver = scene.tools.approve(f"{PRODUCTION} is to run release {wanted['version']} ({digest}){before}")
     scene.ask("env", "promote", PRODUCTION, "--merge")
     pull(scene)
-    fill_store(scene, PRODUCTION)
+    _fill_store(scene, PRODUCTION)
     deployed = deploy(scene, PRODUCTION, "--approved-by", approver)
     if deployed.succeeded:
         scene.versions.append(deployed.version)
@@ -175,7 +175,7 @@ def promote_to_production(scene: Scene) -> tuple[Deployed, str]:
 
 def deploy_first(scene: Scene, name: str) -> Done:
     """Fill the store of an environment, and make it run what its file says."""
-    fill_store(scene, name)
+    _fill_store(scene, name)
     return _done(scene, deploy(scene, name), name)
 
 
@@ -194,7 +194,7 @@ def deploy(scene: Scene, name: str, *arguments: str) -> Deployed:
     )
 
 
-def fill_store(scene: Scene, name: str) -> None:
+def _fill_store(scene: Scene, name: str) -> None:
     """Fill the online store of an environment, or bring it up to date while its service reads it."""
     # No environment is deployed to between the challenger's training and its merge.
     newest = scene.newest or scene.plan.champion

@@ -26,7 +26,7 @@ def forge(scene: Scene) -> Done:
     scene.run("git", "clone", "--quiet", "--no-tags", source, REPOSITORY, folder=".")
     scene.git("switch", "--quiet", "-C", "main")
     scene.git("remote", "set-url", "origin", f"{scene.root}/{FORGE}")
-    settle(scene, REPOSITORY)
+    _settle(scene, REPOSITORY)
     scene.tools.prepare(REPOSITORY)
     said = ["the commit that is checked out, in a clone of its own"]
     if scene.plan.has("test") or scene.tools.service is not None:
@@ -43,12 +43,12 @@ def forge(scene: Scene) -> Done:
 def clone(scene: Scene, folder: str) -> None:
     """Another clone of the forge, with the cache of the first."""
     scene.run("git", "clone", "--quiet", f"{scene.root}/{FORGE}", folder, folder=".")
-    settle(scene, folder)
+    _settle(scene, folder)
     scene.tools.share(REPOSITORY, folder)
     scene.run("dvc", "checkout", "--quiet", folder=folder)
 
 
-def settle(scene: Scene, folder: str) -> None:
+def _settle(scene: Scene, folder: str) -> None:
     """Who commits there: nobody's own name, key or hook has to do with a rehearsal."""
     name, address = _PERSON
     for key, value in (
