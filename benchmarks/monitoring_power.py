@@ -24,6 +24,7 @@ if a fault that the fixed test finds in four of five runs is found with less tha
 
 import argparse
 import json
+import multiprocessing
 import os
 import platform
 import sys
@@ -111,7 +112,8 @@ def losses(frame: pl.DataFrame, scores: str, labels: NDArray[np.bool_]) -> Daily
 
 def pools() -> dict[str, DailyLosses]:
     """The daily losses of healthy days and of each fault's."""
-    with ProcessPoolExecutor(2) as workers:
+    # A process that is forked has Polars' locks and not its threads.
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as workers:
         frame = pl.concat(workers.map(month_of_scores, range(3, len(MONTHS))))
     labels = frame["label"].to_numpy()
     found = {name: losses(frame, name, labels) for name in frame.columns if name not in ("day", "label")}
