@@ -61,7 +61,8 @@ def test_a_model_that_has_become_worse_is_found():
     before = [watch.look(day(number, 200)) for number in range(20)]
     after = [watch.look(day(number, 200, worse=0.3)) for number in range(20, 60)]
 
-    assert not any(look.alarm for look in before)
+    assert not any(look is None or look.alarm for look in before)
+    assert after[-1] is not None
     assert after[-1].alarm
     assert watch.sequence.alarm is not None
 

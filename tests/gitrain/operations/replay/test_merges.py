@@ -109,8 +109,11 @@ def test_what_was_merged_is_a_commit_as_gates_read_it(trials):
 
     assert merged.commit(commit) == merged.head() == commit
     assert merged.read(commit, PARAMS) == b"schema_version: 1\n"
-    lock = Lock.parse(merged.read(commit, LOCK).decode(), source=LOCK)
-    assert merged.find(lock.md5_of(MODEL)).read_bytes() == champion.content
+    lock = merged.read(commit, LOCK)
+    assert lock is not None
+    found = merged.find(Lock.parse(lock.decode(), source=LOCK).md5_of(MODEL))
+    assert found is not None
+    assert found.read_bytes() == champion.content
     assert merged.find("0" * 32) is None
     assert merged.read(commit, MODEL_MANIFEST) == champion.manifest.to_json().encode()
     assert merged.read(commit, EVALUATION) == champion.evaluation.to_json().encode()

@@ -232,8 +232,8 @@ def test_the_log_goes_when_a_batch_is_over(lived, tmp_path):
 def test_a_run_that_was_killed_goes_on(lived, tmp_path):
     root = project(tmp_path / "parcels")
     folder = tmp_path / "scratch"
-    command = (sys.executable, "-m", "gitrain", "-C", str(root), "rehearse", "--year", "--json")
-    command += ("--bootstrap", "2", "--folder", str(folder))
+    command = [sys.executable, "-m", "gitrain", "-C", str(root), "rehearse", "--year", "--json"]
+    command += ["--bootstrap", "2", "--folder", str(folder)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 240
