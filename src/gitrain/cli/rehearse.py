@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -62,10 +63,13 @@ def _carry_out(arguments: argparse.Namespace, found: Surroundings, plan: Rehears
     approve = _given if arguments.approve else _asked
     tools = open_rehearsal(found.settings, folder, approve=approve, progress=progress)
     ended = False
+    # Who is told to end ends what it has started, as after Ctrl-C.
+    former = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         rehearsal = carry_out(tools, plan)
         ended = True
     finally:
+        signal.signal(signal.SIGTERM, former)
         if not (ended and arguments.keep):
             progress("ending what was started")
             end_rehearsal(folder, ENVIRONMENTS)

@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -98,6 +100,14 @@ def test_an_interrupt_ends_what_was_started_also_with_keep(parcels, tmp_path, mo
     carried_out(monkeypatch, interrupt)
     assert run(parcels, "--keep", "--folder", str(tmp_path / "demo")) == 130
     assert len(ended) == 1
+
+
+def test_who_is_told_to_end_ends_what_was_started(parcels, tmp_path, monkeypatch, ended):
+    carried_out(monkeypatch, lambda tools: os.kill(os.getpid(), signal.SIGTERM))
+    before = signal.getsignal(signal.SIGTERM)
+    assert run(parcels, "--folder", str(tmp_path / "demo")) == 130
+    assert len(ended) == 1
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_keep_leaves_it_running_and_says_how_to_end_it(parcels, tmp_path, monkeypatch, capsys, ended):
