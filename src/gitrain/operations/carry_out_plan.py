@@ -209,7 +209,7 @@ class _Run:
             case StopStep():
                 # Of what ends, somebody may be sent copies.
                 tools.deployer.copy_requests(None)
-                self._drain(step.replicas)
+                self._drain(step.replicas, step.patience)
                 tools.deployer.stop(step.replicas, patience=step.patience)
             case RecordStep():
                 raise ValueError("a record is no effect on what runs")
@@ -293,17 +293,22 @@ class _Run:
             shares.append(Share(percent=percent, ports=ports))
         self.tools.deployer.route(listen, backends_of(shares))
 
-    def _drain(self, replicas: Sequence[Replica]) -> None:
+    def _drain(self, replicas: Sequence[Replica], patience: float) -> None:
         """Let replicas that had requests until now take up what the proxy has sent them.
 
-        A service that is told to end closes connections on which it has read nothing yet. If it is slow, a request may
-        wait there; one that is asked after it is answered after it.
+        A service that is told to end closes connections on which it has read nothing yet. If it is slow, many requests
+        wait there; whoever is answered after them knows that none does any more.
         """
+        tools = self.tools
         left = [replica for replica in replicas if replica.alive and self.observed.routed(replica)]
+        begun = tools.seconds()
         if left:
-            self.tools.pause(_DRAINING)
-            for replica in left:
-                self.tools.deployer.look(replica)
+            tools.pause(_DRAINING)
+        while left and tools.seconds() - begun < patience:
+            seen = [tools.deployer.look(replica) for replica in left]
+            left = [replica for replica in seen if replica.alive and not replica.ready]
+            if left:
+                tools.pause(_BETWEEN)
 
     def _serving(self, release: RunningRelease) -> tuple[Replica, ...]:
         """The replicas of a release that take requests from now on."""
