@@ -2,6 +2,7 @@
 
 import argparse
 import getpass
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -34,6 +35,9 @@ from gitrain.wiring.deployments import (
 from gitrain.wiring.environments import open_environment_tools, open_forge
 
 __all__ = ["apply", "list_environments", "plan", "stop", "unit"]
+
+# What a pass reads that is not in Git: a unit starts without the shell's.
+_UNIT_VARIABLES = ("GITRAIN_ONLINE_STORE", "GITRAIN_RELEASE_STORE", "GITRAIN_STATE")
 
 
 def plan(arguments: argparse.Namespace) -> int:
@@ -91,7 +95,15 @@ def unit(arguments: argparse.Namespace) -> int:
     settings = load_settings(Path(arguments.directory))
     environment_path(arguments.environment)
     command = command_here(settings, "deploy", "apply", arguments.environment, "--wait", "600")
-    print_text(render_unit(arguments.environment, command, folder=str(settings.root), user=getpass.getuser()))
+    print_text(
+        render_unit(
+            arguments.environment,
+            command,
+            folder=str(settings.root),
+            user=getpass.getuser(),
+            variables={name: os.environ[name] for name in _UNIT_VARIABLES if os.environ.get(name)},
+        )
+    )
     return 0
 
 

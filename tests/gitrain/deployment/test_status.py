@@ -100,7 +100,18 @@ def test_the_table():
 
 
 def test_a_unit_passes_a_command_on_as_it_is():
-    text = render_unit("test", "/a/python -m gitrain -C '/srv/50% of $it'", folder="/srv/50%", user="ada")
+    text = render_unit(
+        "test",
+        "/a/python -m gitrain -C '/srv/50% of $it'",
+        folder="/srv/50%",
+        user="ada",
+        variables={"GITRAIN_STATE": '/var/lib/5% "of" it', "GITRAIN_RELEASE_STORE": "s3://bucket/releases"},
+    )
     assert "ExecStart=/a/python -m gitrain -C '/srv/50%% of $$it'\n" in text
     assert "WorkingDirectory=/srv/50%%\n" in text
     assert "User=ada\n" in text
+    assert (
+        'Environment="GITRAIN_RELEASE_STORE=s3://bucket/releases"\n'
+        'Environment="GITRAIN_STATE=/var/lib/5%% \\"of\\" it"\n'
+        "ExecStart="
+    ) in text

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import threading
 import time
 from collections import Counter
@@ -216,6 +217,16 @@ def test_without_caddy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     with pytest.raises(DeploymentError, match="not on this machine"):
         caddy.find_caddy()
+
+
+def test_the_one_beside_the_interpreter_goes_before_that_on_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = tmp_path / "caddy"
+    old.write_text("#!/bin/sh\nexit 1\n")
+    old.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert Path(caddy.find_caddy()).parent == Path(sys.executable).parent
 
 
 def test_a_folder_of_sockets_that_others_can_write_to(proxy, tmp_path, monkeypatch) -> None:
