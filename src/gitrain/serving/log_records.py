@@ -115,8 +115,8 @@ class ReadRecords:
 def encode_records(parts: Sequence[PredictedRows]) -> bytes:
     """The lines of some rows.
 
-    Object by object: parts under load are of few rows, and a dozen calls of Polars, each of which gives up Python's lock
-    and waits for it again, hold up the thread that answers requests for longer than this does.
+    Object by object: parts under load are of few rows, and a dozen calls of Polars, each of which gives up Python's
+    lock and waits for it again, hold up the thread that answers requests for longer than this does.
     """
     lines: list[bytes] = []
     for part in parts:
