@@ -45,6 +45,17 @@ class Users:
         return self.requests
 
 
+class Approver:
+    """Ada, who approves all of it and remembers what she was asked."""
+
+    def __init__(self):
+        self.asked = []
+
+    def __call__(self, sentence):
+        self.asked.append(sentence)
+        return "Ada"
+
+
 def at_once(work):
     future: Future = Future()
     future.set_result(work())

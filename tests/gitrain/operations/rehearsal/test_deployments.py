@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from tests.gitrain.operations.rehearsal.stand_ins import DIGEST, Users, applied, make_scene
+from tests.gitrain.operations.rehearsal.stand_ins import DIGEST, Approver, Users, applied, make_scene
 
 from gitrain.errors import IntegrationError
 from gitrain.operations.rehearsal import deployments
@@ -16,17 +16,17 @@ def judged(outcome, requests):
 
 
 def production(folder, code, said):
-    asked = []
+    ada = Approver()
     scene, shell = make_scene(
         folder,
         {
             "gitrain env promote production": (0, PROPOSED),
             "gitrain deploy apply production --approved-by Ada": (code, said),
         },
-        approve=lambda sentence: asked.append(sentence) or "Ada",
+        approve=ada,
     )
     scene.versions = ["0.1.0"]
-    return scene, shell, asked
+    return scene, shell, ada.asked
 
 
 STEPS = [("probe smoke", []), ("canary 25 %", [judged("PASSED", 40)]), ("canary 50 %", [judged("PASSED", 190)])]

@@ -1,6 +1,6 @@
 import pytest
 import yaml
-from tests.gitrain.operations.rehearsal.stand_ins import Answers, make_scene
+from tests.gitrain.operations.rehearsal.stand_ins import Answers, Approver, make_scene
 
 from gitrain.errors import UsageError
 from gitrain.operations.rehearsal import models
@@ -45,13 +45,13 @@ def test_a_model_that_is_better_needs_nobody(folder):
 
 @pytest.mark.parametrize("code", [1, 4])
 def test_a_sound_model_that_is_not_shown_to_be_better_is_taken_by_a_person_in_git(folder, code):
-    asked = []
+    ada = Approver()
     answers = Gates((code, [FINE, NOT_BETTER]), (0, [FINE, WAIVED]))
-    scene, shell = make_scene(folder, answers, approve=lambda sentence: asked.append(sentence) or "Ada")
+    scene, shell = make_scene(folder, answers, approve=ada)
     done = models.report(scene)
     assert done.outcome is Outcome.PASSED
     assert done.said[0] == "2 of 2 gates passed, one of them by a waiver"
-    assert "not shown to be better" in asked[0]
+    assert "not shown to be better" in ada.asked[0]
     (waiver,) = yaml.safe_load((folder / "repository/params.yaml").read_text())["gates"]["waivers"]
     assert waiver["gate"] == "champion"
     assert waiver["reason"].endswith("taken by Ada")

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from tests.gitrain.operations.rehearsal.stand_ins import DIGEST, applied, make_scene
+from tests.gitrain.operations.rehearsal.stand_ins import DIGEST, Approver, applied, make_scene
 
 from gitrain.errors import IntegrationError, UsageError
 from gitrain.operations.rehearsal import refusals
@@ -123,20 +123,20 @@ def test_a_slow_release_that_is_not_aborted_or_not_reverted_fails_the_rehearsal(
 
 
 def test_going_back_is_approved_before_it_is_timed(tmp_path):
-    asked = []
+    ada = Approver()
     scene, _ = make_scene(
         tmp_path,
         {
             "gitrain env rollback": (0, {"proposal": {"branch": "rollback/production/0.1.0"}}),
             "gitrain deploy apply production --approved-by Ada": (0, applied("0.1.0", "SUCCEEDED")),
         },
-        approve=lambda sentence: asked.append(sentence) or "Ada",
+        approve=ada,
     )
     scene.versions = ["0.1.0", "0.2.0"]
 
     done = refusals.rollback(scene)
 
-    assert asked == ["production is to go back from 0.2.0 to 0.1.0"]
+    assert ada.asked == ["production is to go back from 0.2.0 to 0.1.0"]
     assert done.outcome is Outcome.PASSED
     assert done.figures == {"decided_seconds": 1.0, "deployed_seconds": 1.0}
     assert scene.production == "0.1.0"

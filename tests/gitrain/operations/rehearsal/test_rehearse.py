@@ -4,6 +4,7 @@ import pytest
 from tests.gitrain.operations.rehearsal.stand_ins import Users, make_scene
 
 from gitrain.errors import UsageError
+from gitrain.operations.rehearsal import refusals
 from gitrain.operations.rehearsal import rehearse as module
 from gitrain.operations.rehearsal.rehearse import rehearse
 from gitrain.operations.rehearsal.scene import Done
@@ -26,7 +27,7 @@ def steps(monkeypatch):
         return take
 
     monkeypatch.setattr(module, "FUNCTIONS", {name: function(name) for name in module.FUNCTIONS})
-    monkeypatch.setattr(module.refusals, "judge_leak", function("judge_leak"))
+    monkeypatch.setattr(refusals, "judge_leak", function("judge_leak"))
     return taken, ends
 
 
