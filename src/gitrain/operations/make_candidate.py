@@ -6,11 +6,11 @@ The commands are the very ones that a person would type.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gitrain.checks.report import CheckReport
+from gitrain.checks.report import CheckReport, CheckVerdict
 from gitrain.data.validation_report import ValidationReport
 from gitrain.documents import parse_json
 from gitrain.errors import PipelineError
-from gitrain.gates.report import GateReport
+from gitrain.gates.report import GateReport, GateVerdict
 from gitrain.pipeline.candidate import CandidateClone, Finished
 from gitrain.pipeline.layout import RETRAINING
 from gitrain.pipeline.params import Params
@@ -87,7 +87,7 @@ def make_candidate(
         sentence = f"the pipeline gives what {plan.base[:12]} has already: the same inputs, the same model"
         return Candidate(ending=RetrainingEnding.UNCHANGED, sentence=sentence)
     outcomes = [gates.outcome, *(check.outcome for check in checks)]
-    against = [each for each in (*gates.verdicts, *(v for check in checks for v in check.verdicts))]
+    against: list[GateVerdict | CheckVerdict] = [*gates.verdicts, *(v for check in checks for v in check.verdicts)]
     bad = [each for each in against if each.outcome in (Outcome.FAILED, Outcome.ERROR)]
     if bad:
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import TypedDict, Unpack
 
 from gitrain.environments.forge import ProposalState
 from gitrain.errors import GitrainError, IntegrationError, UsageError
@@ -27,6 +28,15 @@ ISSUE = "retraining"
 
 _SCHEMA_VERSION = 1
 _FAILED = (RetrainingEnding.REFUSED, RetrainingEnding.BAD_DATA)
+
+
+class _Found(TypedDict, total=False):
+    """Where a retraining ended, as its record has it."""
+
+    branch: str
+    commit: str
+    number: int | None
+    url: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +196,7 @@ def _propose(
             body=render_proposal(plan, candidate.sentence, candidate.report, refused=refused),
         )
     )
-    found = {"branch": plan.branch, "commit": proposal.commit, "number": proposal.number, "url": proposal.url}
+    found: _Found = {"branch": plan.branch, "commit": proposal.commit, "number": proposal.number, "url": proposal.url}
     if proposal.state is ProposalState.MERGED:
         return _end(tools, plan, begun, RetrainingEnding.MERGED, "it was merged before", **found)
     if refused:
@@ -235,7 +245,7 @@ def _end(
     reason: str,
     *,
     closed: tuple[str, ...] = (),
-    **found: object,
+    **found: Unpack[_Found],
 ) -> RetrainingResult:
     record = begun.concluded(tools.clock(), ending, reason, **found)
     tools.records.add(lambda _: [record])

@@ -177,9 +177,14 @@ def _missing(table: Table, batch: str, *, timed: bool) -> str | None:
     except Exception as error:
         return f"{table.name} {batch}: the source failed, {shown(f'{type(error).__name__}: {error}')}"
     # Where batches have no time there is no end to asking for the next one.
-    if not timed and isinstance(frame, pl.DataFrame) and frame.height == 0:
+    if not timed and _is_empty(frame):
         return f"{table.name} {batch} has no rows"
     return None
+
+
+def _is_empty(read: object) -> bool:
+    """Whether it is a table without rows; what is no table at all is found out when it is ingested."""
+    return isinstance(read, pl.DataFrame) and read.height == 0
 
 
 def _digest_of_data(project: Project, params: Params, new: list[str]) -> str:

@@ -256,7 +256,6 @@ def test_a_command_that_breaks_is_told_and_the_next_run_goes_on(world, retrain, 
 
 def test_a_full_disk_is_told_and_the_next_run_goes_on(world, retrain, monkeypatch):
     world.deliver("2024-05")
-    from gitrain.integrations import files
 
     def full(*_, **__):
         raise OSError(28, "No space left on device")
