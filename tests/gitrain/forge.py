@@ -2,7 +2,7 @@
 
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gitrain.integrations.deployment_branch import DeploymentBranch
@@ -63,6 +63,7 @@ class Forged:
     origin: Path
     store: ReleaseStore
     records: DeploymentBranch
+    made: dict[str, MadeRelease] = field(default_factory=dict)
 
     def commit(self, message: str, **files: str) -> str:
         """Commit files (`/` is `__`) and push them."""
@@ -85,6 +86,7 @@ class Forged:
             model=version.encode(),
         )
         self.store.publish(release.record, release.bundle, release.attachments)
+        self.made[version] = release
         return release
 
     def file(self, name: str, ref: str = "main") -> str:

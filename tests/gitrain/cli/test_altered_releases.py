@@ -9,15 +9,15 @@ from tests.gitrain.forge import PREPROD, forge_at, git
 
 from gitrain.cli import main
 from gitrain.integrations.git import GitRepository
-from gitrain.operations.publish_release import release_tag
+from gitrain.release.tags import release_tag
 
 
 @pytest.fixture
 def forged(git_repository, tmp_path):
     """Releases 1.0.0 and 1.1.0; 1.0.0 has succeeded in `test`, and `preprod` desires it."""
     forged = forge_at(git_repository, tmp_path)
-    forged.made = {version: forged.release(version, tmp_path) for version in ("1.0.0", "1.1.0")}
-    for minute, (version, made) in enumerate(forged.made.items()):
+    for minute, version in enumerate(("1.0.0", "1.1.0")):
+        made = forged.release(version, tmp_path)
         forged.records.add(deployed("test", version, minute=minute, bundle=made.record.bundle_digest))
     return forged
 

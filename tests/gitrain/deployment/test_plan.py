@@ -116,13 +116,14 @@ def test_the_texts_of_a_plan():
 
 
 def test_copies_come_before_any_user():
-    canary = {"kind": "canary", "steps": [{"percent": 5, "seconds": 120}], "shadow": {"percent": 20, "seconds": 30}}
+    shadow = {"percent": 20, "seconds": 30}
+    canary = {"kind": "canary", "steps": [{"percent": 5, "seconds": 120}], "shadow": shadow}
     plan = plan_deployment(desired(strategy=canary), observed(replica(1, OLD), routed=[(0, 1)]))
     assert [(step.name, step.text) for step in plan.steps][-4:-2] == [
         ("shadow", "send copies of requests alone to 1.1.0 for 30 s, and judge"),
         ("canary 5 %", "send 5 % to 1.1.0 and the rest to 1.0.0 for 120 s, and judge"),
     ]
-    canary["shadow"]["seconds"] = 0
+    shadow["seconds"] = 0
     plan = plan_deployment(desired(strategy=canary), observed(replica(1, OLD), routed=[(0, 1)]))
     assert "shadow" not in [step.name for step in plan.steps]
 

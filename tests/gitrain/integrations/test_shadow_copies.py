@@ -35,6 +35,7 @@ class Challenger(ThreadingHTTPServer):
 class Answer(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = -1
+    server: Challenger
 
     def do_POST(self):
         server = self.server

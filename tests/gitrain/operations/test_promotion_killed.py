@@ -87,20 +87,22 @@ class Promoting:
             stdout=subprocess.PIPE,
             text=True,
         )
+        assert self.program.stdin is not None and self.program.stdout is not None
+        self.orders, self.answers = self.program.stdin, self.program.stdout
         assert self.promote("--release", "1.0.0")["code"] == 0
         self.old = git(forged.origin, "rev-parse", OLD)
 
     def end(self):
-        self.program.stdin.close()
-        self.program.stdout.close()
+        self.orders.close()
+        self.answers.close()
         assert self.program.wait(30) == 0
 
     def promote(self, *more, **how):
         """Run it in a process that is killed where it is told; how it ended."""
         arguments = ["-C", str(self.forged.root), "env", "promote", "preprod", *more]
-        self.program.stdin.write(json.dumps({"arguments": arguments, **how}) + "\n")
-        self.program.stdin.flush()
-        return json.loads(self.program.stdout.readline())
+        self.orders.write(json.dumps({"arguments": arguments, **how}) + "\n")
+        self.orders.flush()
+        return json.loads(self.answers.readline())
 
     def again(self):
         """As it was before."""

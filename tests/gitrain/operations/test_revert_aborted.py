@@ -14,15 +14,14 @@ from gitrain.wiring.environments import open_environment_tools, open_forge
 def forged(git_repository, tmp_path):
     """1.0.0 runs in production, and 1.1.0 is desired there."""
     found = forge_at(git_repository, tmp_path)
-    found.made = {version: found.release(version, tmp_path).record for version in ("1.0.0", "1.1.0")}
+    first, _ = (found.release(version, tmp_path).record for version in ("1.0.0", "1.1.0"))
     desire(found, "1.1.0")
-    first = found.made["1.0.0"]
     found.records.add(deployed("production", "1.0.0", minute=0, bundle=first.bundle_digest))
     return found
 
 
 def desire(forged, version):
-    record = forged.made[version]
+    record = forged.made[version].record
     text = PRODUCTION.replace("release: null", f"release: {version}").replace(
         "digest: null", f"digest: {record.bundle_digest}"
     )
@@ -35,10 +34,10 @@ def aborted(forged, version="1.1.0", former="1.0.0", ending=Ending.ABORTED):
         version,
         minute=10,
         ending=ending,
-        bundle=forged.made[version].bundle_digest,
+        bundle=forged.made[version].record.bundle_digest,
         reason="canary:slow: 90 % of 300 requests",
     )
-    before = deployed("production", former, bundle=forged.made[former].bundle_digest).release if former else None
+    before = deployed("production", former, bundle=forged.made[former].record.bundle_digest).release if former else None
     record = record.model_copy(update={"former": before})
     forged.records.add(record)
     return record
@@ -55,7 +54,7 @@ def test_the_former_release_is_proposed_once_with_the_reason(forged):
     assert proposed.proposal.created
     assert proposed.proposal.branch == "rollback/production/1.0.0"
     text = forged.file("production", "rollback/production/1.0.0")
-    assert f"release: 1.0.0\ndigest: {forged.made['1.0.0'].bundle_digest}" in text
+    assert f"release: 1.0.0\ndigest: {forged.made['1.0.0'].record.bundle_digest}" in text
     assert "# What runs in `production`" in text
     message = " ".join(git(forged.origin, "log", "-1", "--format=%B", "rollback/production/1.0.0").split())
     assert "The canary of 1.1.0 was aborted: canary:slow: 90 % of 300 requests" in message

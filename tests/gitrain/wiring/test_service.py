@@ -49,6 +49,9 @@ class Observer(Seen):
     def dropped(self, rows, reason):
         self.errors.append(reason)
 
+    def copied(self, outcome, compared):
+        pass
+
     def failed(self, error):
         self.errors.append(error)
 
