@@ -82,9 +82,7 @@ class SteadyTraffic:
         if not self._process.alive:
             raise IntegrationError("the users left by themselves: what was counted is not all", fix=f"look at {log}.")
         if not self._process.end(patience=2 * _TIMEOUT, pause=self.pause):
-            raise IntegrationError(
-                "requests did not end, so they are not counted", fix=f"look at {log}."
-            )
+            raise IntegrationError("requests did not end, so they are not counted", fix=f"look at {log}.")
         self._process = None
         return self.so_far()
 

@@ -11,7 +11,9 @@ NAIVE = pl.Datetime("us")
 IN_UTC = pl.Datetime("us", "UTC")
 HOUR = pl.col("x").dt.hour() + pl.col("x").dt.minute() / 60
 
-_times = st.datetimes(datetime(1890, 1, 1), datetime(2150, 1, 1)).map(lambda time: time.replace(second=0, microsecond=0))
+_times = st.datetimes(datetime(1890, 1, 1), datetime(2150, 1, 1)).map(
+    lambda time: time.replace(second=0, microsecond=0)
+)
 
 
 def blocks_of(expression: pl.Expr, dtype: pl.DataType) -> ValueBlocks:
