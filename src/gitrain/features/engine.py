@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from gitrain.errors import FeatureError
+from gitrain.features.company import in_company
 from gitrain.features.definitions import AsOfFeatures, Entity, FeatureSet, RowFeature, WindowFeatures
 from gitrain.features.exact_sums import range_sums
 from gitrain.features.history import EVENT_TIME, KNOWN_AT, as_key, group_key, reach, readers, taken, utc, value_of
@@ -42,7 +43,7 @@ def compute_features(
         FeatureError: a missing column or history, a row without a decision time, keys of different types, an expression
             that cannot be computed.
     """
-    known = _known_in_advance(features.entity, entities)
+    known = in_company(_known_in_advance(features.entity, entities))
     columns = _row_features(features, known)
     used = {feature.history for feature in features.features if not isinstance(feature, RowFeature)}
     if used:
@@ -54,7 +55,7 @@ def compute_features(
             timeline = _Timeline(features, name, histories[name], decisions, keys)
             for index, feature in readers(features, name):
                 columns.update(timeline.compute(index, feature))
-    return pl.DataFrame([as_text(columns[name]).alias(name) for name in features.names])
+    return pl.DataFrame([as_text(columns[name]).alias(name) for name in features.names]).head(entities.height)
 
 
 def decision_times(entity: Entity, rows: pl.DataFrame) -> pl.Series:

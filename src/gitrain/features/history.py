@@ -5,6 +5,7 @@ from datetime import timedelta
 import polars as pl
 
 from gitrain.errors import FeatureError
+from gitrain.features.company import in_company
 from gitrain.features.definitions import AsOfFeatures, FeatureSet, History, WindowFeatures
 
 __all__ = [
@@ -105,7 +106,7 @@ def prepare_history(features: FeatureSet, history: History, rows: pl.DataFrame) 
     named = {expression.meta.output_name(): expression for expression in expressions}
     try:
         # with_columns, not select: a constant has to become a column as long as the others.
-        found = rows.with_row_index("row").with_columns(**named).select("row", *named)
+        found = in_company(rows).with_row_index("row").with_columns(**named).select("row", *named).head(rows.height)
     except pl.exceptions.PolarsError as error:
         raise FeatureError(
             f"{what} cannot be computed from table {history.table!r}: {_one_line(error)}",

@@ -184,7 +184,7 @@ class _Compiled:
     """How rows of one schema are read.
 
     Attributes:
-        nulls: a row of nulls: company for a single row, cheaper than that of `gitrain.online.company`.
+        nulls: a row of nulls: company for a single row, cheaper than that of `gitrain.features.company`.
         struct: one expression that computes what is not there yet, or none.
         computed: the names of what it computes.
         plain: the columns whose values are used as they are.

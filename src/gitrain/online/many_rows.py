@@ -11,7 +11,6 @@ from gitrain.features.definitions import AsOfFeatures, FeatureSet, History, RowF
 from gitrain.features.engine import compute_features, decision_times
 from gitrain.features.history import KNOWN_AT, taken
 from gitrain.online.columns import Columns, columns_of
-from gitrain.online.company import in_company
 from gitrain.online.history_rows import for_engine
 from gitrain.online.revision import load_history
 from gitrain.online.state import EVERYTHING, StoredHistory, StoreState
@@ -79,7 +78,7 @@ class ManyRows:
             if frame is None:
                 return None
             histories[history.name] = frame
-        computed = compute_features(self._marked, in_company(rows), histories).head(rows.height)
+        computed = compute_features(self._marked, rows, histories)
         decisions = decision_times(self._features.entity, rows.select(self._features.entity.known_in_advance))
         moments = decisions.to_physical().to_numpy()
         uncovered: dict[str, set[int]] = {}

@@ -16,7 +16,6 @@ from gitrain.errors import DataError, IntegrationError, UsageError
 from gitrain.features.definitions import FeatureSet, History
 from gitrain.features.history import EVENT_TIME, history_columns, prepare_history, taken
 from gitrain.features.lookback import check_event_times
-from gitrain.online.company import in_company
 from gitrain.online.history_rows import BATCH, HistoryRows, as_stored, with_row_keys
 from gitrain.online.materialization import Push, PushedHistory
 from gitrain.online.revision import Revision, load_history, pushed_table, read_state, runs, summary
@@ -197,10 +196,7 @@ class _Work:
         """The rows as the store keeps pushed ones: also those that do not count, which may take the place of others."""
         key = {name: taken(name) for name in self._table.contract.key}
         every = rows.select(pl.col(name).alias(alias) for name, alias in key.items()).with_columns(rows[BATCH])
-        mine = in_company(rows.select(history_columns(features, history)))
-        counted = as_stored(prepare_history(features, history, mine))
-        # Which doubles a single row.
-        counted = counted.head(1) if rows.height == 1 else counted
+        counted = as_stored(prepare_history(features, history, rows.select(history_columns(features, history))))
         columns = list(key.values())
         counted = counted.join(every, on=columns, how="left", nulls_equal=True, maintain_order="left")
         if self._table.batched:

@@ -358,3 +358,35 @@ def test_a_zone_other_than_utc_is_the_same_moment():
     past = events([event(4)]).with_columns(pl.col("known").dt.convert_time_zone("Asia/Tokyo"))
     found = computed(moved, past)
     assert_frame_equal(found.drop("hour"), expected.drop("hour"), check_exact=True)
+
+
+@pytest.mark.parametrize("minute", range(60))
+def test_a_row_alone_has_the_bits_that_it_has_among_others(minute):
+    """Polars divides a column by a constant through its reciprocal, and a single value truly."""
+    part = RowFeature(name="part", expression=pl.col("minute") / 60)
+    features = FeatureSet(
+        entity=Entity(table="rows", key=("minute",), known_in_advance=("minute",), unit=("minute", pl.col("minute"))),
+        features=(part,),
+    )
+    hour = pl.DataFrame({"minute": range(60)})
+
+    alone = compute_features(features, hour[[minute]], {})
+
+    assert_frame_equal(alone, compute_features(features, hour, {})[[minute]], check_exact=True)
+
+
+@pytest.mark.parametrize("minute", range(60))
+def test_a_row_of_a_history_alone_has_the_bits_that_it_has_among_others(minute):
+    features = FeatureSet(
+        entity=FEATURES.entity,
+        histories=(replace(PAST, where=None),),
+        features=(windows("mean", "mean", pl.col("minute") / 60, {}),),
+    )
+    rows = pl.DataFrame(
+        {"minute": range(60), "known": [START] * 60, "event": [START] * 60},
+        schema_overrides={"known": TIME, "event": TIME},
+    )
+
+    alone = prepare_history(features, features.histories[0], rows[[minute]])
+
+    assert_frame_equal(alone, prepare_history(features, features.histories[0], rows)[[minute]], check_exact=True)

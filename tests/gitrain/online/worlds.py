@@ -432,7 +432,7 @@ class World:
         names = [each.name for each in self.features.histories]
         read = {each.history for each in self.features.features if not isinstance(each, RowFeature)}
         prepared = {name: self._prepared(name) for name in names if name in read}
-        # In company: see `gitrain.online.company`.
+        # In company: see `gitrain.features.company`.
         computed = compute_features(self.features, _twice(rows), prepared).head(rows.height)
         columns = columns_of(computed, FeatureColumns(names=self.features.names, categorical=self.features.categorical))
         columns = {name: values.copy() for name, values in columns.items()}
