@@ -22,10 +22,12 @@ ACTIONS = sorted((ROOT / ".github/actions").glob("*/action.yml"))
 REVIEWED = {
     "deploy.yml",
     "drill.yml",
+    "monitor.yml",
     "promote.yml",
     "propose.yml",
     "release.yml",
     "report.yml",
+    "retrain.yml",
     "rollback.yml",
 }
 
@@ -65,6 +67,7 @@ def test_tokens_may_read_unless_a_job_says_why_it_writes() -> None:
     assert writing == {
         ("deploy.yml", "deploy"),
         ("drill.yml", "rollback"),
+        ("monitor.yml", "monitor"),
         ("promote.yml", "preprod"),
         ("promote.yml", "production"),
         ("promote.yml", "propose"),
@@ -74,6 +77,7 @@ def test_tokens_may_read_unless_a_job_says_why_it_writes() -> None:
         ("release.yml", "publish"),
         ("release.yml", "test"),
         ("report.yml", "comment"),
+        ("retrain.yml", "retrain"),
         ("rollback.yml", "propose"),
     }
 
@@ -107,7 +111,7 @@ def test_what_runs_a_strangers_code_is_given_neither_secrets_nor_a_token() -> No
         assert not (runs_code and secrets), (name, job)
     for name in REVIEWED - {"report.yml"}:
         events = _parsed(WORKFLOWS[name])[True]
-        assert set(events) <= {"push", "schedule", "workflow_call", "workflow_dispatch"}, name
+        assert set(events) <= {"push", "repository_dispatch", "schedule", "workflow_call", "workflow_dispatch"}, name
         assert events.get("push", {}).get("branches", ["main"]) == ["main"], name
     events = {name: set(_parsed(path)[True]) for name, path in WORKFLOWS.items()}
     assert "pull_request_target" not in set().union(*events.values())
@@ -149,6 +153,18 @@ def test_production_is_deployed_by_a_job_that_waits_for_its_reviewers() -> None:
     assert others == [], "deploy.yml alone deploys, by .ci/deploy"
     deploying = {(name, job) for name, job, content in _jobs() if ".ci/deploy" in json.dumps(content)}
     assert deploying == {("deploy.yml", "deploy"), ("drill.yml", "rollback")}
+
+
+def test_monitoring_asks_nobody_and_tells_retraining_no_text() -> None:
+    """A job that names GitHub's environment would wait for its reviewers; an event may hold what anybody wrote."""
+    jobs = _parsed(WORKFLOWS["monitor.yml"])["jobs"]
+    assert not any("environment" in job for job in jobs.values())
+    assert _parsed(WORKFLOWS["monitor.yml"])["concurrency"]["cancel-in-progress"] is False
+    retrain = _parsed(WORKFLOWS["retrain.yml"])
+    assert retrain[True]["repository_dispatch"] == {"types": ["gitrain-retrain"]}
+    assert retrain["concurrency"] == {"group": "retrain", "cancel-in-progress": False}
+    text = WORKFLOWS["retrain.yml"].read_text(encoding="utf-8")
+    assert set(re.findall(r"client_payload\.(\w+)", text)) == {"digest", "run"}
 
 
 def test_a_promotion_is_no_release() -> None:

@@ -1,4 +1,4 @@
-"""`gitrain monitor run`."""
+"""`gitrain monitor run | issue`."""
 
 import argparse
 import json
@@ -9,14 +9,16 @@ from pathlib import Path
 import gitrain
 from gitrain.cli.console import print_json, print_text, progress_to_stderr
 from gitrain.errors import UsageError
+from gitrain.operations.keep_monitoring_issue import KeptIssue, keep_monitoring_issue
 from gitrain.operations.run_monitoring import run_monitoring
 from gitrain.reports.monitoring_html import render_monitoring_html
 from gitrain.reports.monitoring_markdown import render_monitoring
 from gitrain.reports.monitoring_prometheus import render_monitoring_metrics
 from gitrain.wiring.monitoring import open_monitoring
-from gitrain.wiring.repository import write_report
+from gitrain.wiring.repository import open_repository, write_report
+from gitrain.wiring.retraining import open_issues, read_monitoring_report
 
-__all__ = ["run"]
+__all__ = ["issue", "run"]
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -50,6 +52,33 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print_text(render_monitoring(report))
     return report.outcome.exit_code
+
+
+def issue(arguments: argparse.Namespace) -> int:
+    """Keep an environment's issue current; exit 0 whatever the report says."""
+    found = open_repository(arguments.directory)
+    report = read_monitoring_report(arguments.report)
+    if report is None:
+        raise UsageError("there is no report", fix="name the file that `gitrain monitor run --out` wrote.")
+    kept = keep_monitoring_issue(open_issues(found.settings), report, project=found.project.name, link=arguments.link)
+    if arguments.json:
+        print_json(kept.to_json())
+    else:
+        print_text(_told(kept, report.environment))
+    return 0
+
+
+def _told(kept: KeptIssue, environment: str) -> str:
+    about = f"monitoring of {environment}: {kept.outcome.value}"
+    if kept.issue is None:
+        words = {
+            "closed": "its issue is closed",
+            "none": "no issue is open",
+            "untouched": "nothing is decided, so no issue is opened or closed",
+        }
+        return f"{about}; {words[kept.state]}"
+    place = kept.issue.url or f"{kept.issue.key}.md on the branch issues"
+    return f"{about}; {'an issue was opened' if kept.issue.created else 'its issue is current'}: {place}"
 
 
 def _moment(option: str, text: str | None, *, end: bool) -> datetime | None:

@@ -45,4 +45,14 @@ MONITORING_COMMANDS = (
             _flag("--json", action="store_true", help="print the result as JSON on stdout"),
         ),
     ),
+    Command(
+        ("monitor", "issue"),
+        "keep one issue an environment: opened and changed while the verdict is FAILED, closed once it is PASSED",
+        "gitrain.cli.monitoring:issue",
+        (
+            _flag("report", metavar="FILE", help="what `gitrain monitor run --out` wrote"),
+            _flag("--link", metavar="URL", help="where the whole report can be seen, for the issue"),
+            _flag("--json", action="store_true", help="print the result as JSON on stdout"),
+        ),
+    ),
 )
