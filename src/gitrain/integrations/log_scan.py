@@ -21,7 +21,7 @@ from gitrain.lineage import digest_of_value
 from gitrain.monitoring.logged import LoggedPredictions
 from gitrain.serving.log_records import SCHEMA_VERSION
 
-__all__ = ["LogScan"]
+__all__ = ["LogScan", "parse_log"]
 
 _TIME = pl.Datetime("us", "UTC")
 _COUNTS = "gitrain"

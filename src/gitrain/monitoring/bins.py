@@ -8,10 +8,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-__all__ = ["OTHER", "Bins", "CategoryBins", "NumberBins", "bins_of", "shares"]
+from gitrain.block_statistics import Floats, Integers
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
+__all__ = ["OTHER", "Bins", "CategoryBins", "NumberBins", "bins_of", "shares"]
 
 #: The bin of categories that are too rare to have one.
 OTHER = "(other)"

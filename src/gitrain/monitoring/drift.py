@@ -12,16 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from gitrain.block_statistics import Floats, Integers
 from gitrain.monitoring.bins import CategoryBins, NumberBins, bins_of, shares
 from gitrain.monitoring.report import FeatureDrift, Histogram
 from gitrain.verdicts import Outcome, Verdict
 
 __all__ = ["PREDICTION", "ReferenceColumn", "drift_verdicts", "feature_drift", "population_stability", "reference_of"]
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 #: The name under which the probability stands among the features.
 PREDICTION = "prediction"

@@ -10,11 +10,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from gitrain.block_statistics import Floats
 
 __all__ = ["LOOKS", "Limits", "critical_evidence", "sequential_limits"]
-
-Floats = NDArray[np.float64]
 
 #: The level of the test is exact for so many days: two years. Beyond them only Ville's bound, which is wider, is used.
 LOOKS = 730

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gitrain.block_statistics import Floats
 from gitrain.monitoring.evidence import sequential_limits
 from gitrain.monitoring.report import Look, LookSequence
 from gitrain.verdicts import Outcome, Verdict
@@ -24,8 +25,6 @@ __all__ = [
     "log_losses",
     "look_at",
 ]
-
-Floats = NDArray[np.float64]
 
 _SMALLEST = float(np.finfo(np.float64).eps)
 #: A day's loss / base loss counts as this at most: one day cannot outweigh a month.

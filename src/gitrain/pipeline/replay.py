@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, Field
 from gitrain.documents import Document, Section
 from gitrain.verdicts import Outcome
 
-__all__ = ["ReplayReport", "ReplayedBatch", "ReplayedDay", "ReplayedRelease", "ReplayedVerdict"]
+__all__ = ["Decision", "ReplayReport", "ReplayedBatch", "ReplayedDay", "ReplayedRelease", "ReplayedVerdict"]
 
 #: What became of a batch's candidate.
 Decision = Literal["promoted", "same", "refused", "waited"]
