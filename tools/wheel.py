@@ -50,8 +50,9 @@ def _try_out(wheel: Path, root: Path, folder: Path) -> int:
     subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, str(folder / "venv")], check=True)
     # No address but the user's own, no version but the locked ones.
     install = ["pip", "install", "--quiet", "--python", str(python), "--constraints", "requirements.lock"]
-    # markdown-it-py is for the tests of the reports, which read what was written; the package may not import it.
-    subprocess.run([*uv, *install, f"gitrain[testing] @ {wheel.as_uri()}", "markdown-it-py"], cwd=root, check=True)
+    # The tests of the reports read with these what was written; the package may not import them.
+    readers = ["markdown-it-py", "prometheus-client"]
+    subprocess.run([*uv, *install, f"gitrain[testing] @ {wheel.as_uri()}", *readers], cwd=root, check=True)
 
     # The tests' settings and the pages whose examples they run go with them, and src does not.
     place = folder / "elsewhere"
