@@ -201,6 +201,15 @@ def in_environment(root: Path) -> Path:
     return environment
 
 
+def with_remote(root: Path, folder: Path) -> None:
+    """Give a project a DVC remote that has all that its stages have made."""
+    for command in (["remote", "add", "--default", "storage", str(folder)], ["push", "--quiet", "--run-cache"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "dvc", *command], cwd=root, check=False, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.fixture(scope="session")
 def small_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The patients' project with this repository's workflows, trained; `change` is where `main` is."""
