@@ -1,25 +1,14 @@
 """What CI does for a change, and what it takes for a success."""
 
-import importlib.util
 import subprocess
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from tests.workflows.ci_scripts import load_script
 
-ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.repository
 
-
-def _load(name: str) -> ModuleType:
-    specification = importlib.util.spec_from_file_location(name, ROOT / ".ci" / f"{name}.py")
-    assert specification is not None and specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
-
-
-plan, required = _load("plan"), _load("required")
+plan, required = load_script("plan"), load_script("required")
 
 PIPELINE = """\
 stages:
