@@ -84,3 +84,25 @@ def test_labels_figures_and_the_source_may_be_handed_over(monitored, tmp_path, c
 def test_what_cannot_be_is_said(with_environment, arguments, words, capsys):
     assert run(with_environment, *arguments) == 2
     assert words in capsys.readouterr().err
+
+
+def test_an_issue_is_kept_from_what_was_written(monitored, tmp_path, capsys):
+    origin, figures, written = tmp_path / "origin.git", tmp_path / "metrics.txt", tmp_path / "monitoring.json"
+    figures.write_text('gitrain_requests_total{status="200"} 90\ngitrain_requests_total{status="503"} 10\n')
+    for command in (("init", "-q", "--bare", str(origin)), ("remote", "add", "origin", str(origin))):
+        subprocess.run(["git", *command], cwd=monitored, check=True, capture_output=True)
+    given = ("--environment", "test", "--through", "2024-05-05", "--out", str(written))
+    judged = ["-C", str(monitored), "monitor", "issue", str(written)]
+
+    assert run(monitored, *given, "--metrics", str(figures)) == 1
+    assert main([*judged, "--json"]) == 0
+    assert run(monitored, *given) == 0
+    capsys.readouterr()
+    assert main(judged) == 0
+    assert "its issue is closed" in capsys.readouterr().out
+    assert main([*judged[:-1], str(tmp_path / "nothing.json")]) == 2
+
+    said = subprocess.run(
+        ["git", "log", "--format=%s", "issues"], cwd=origin, check=True, capture_output=True, text=True
+    )
+    assert said.stdout.splitlines()[:2] == ["Close monitoring/test", "Monitoring of test failed"]
