@@ -203,7 +203,7 @@ def in_environment(root: Path) -> Path:
 
 def with_remote(root: Path, folder: Path) -> None:
     """Give a project a DVC remote that has all that its stages have made."""
-    for command in (["remote", "add", "--default", "storage", str(folder)], ["push", "--quiet", "--run-cache"]):
+    for command in (["remote", "add", "--default", "storage", str(folder)], ["push", "--run-cache"]):
         done = subprocess.run(
             [sys.executable, "-m", "dvc", *command], cwd=root, check=False, capture_output=True, text=True
         )

@@ -195,10 +195,10 @@ def test_main_takes_reviewed_changes_that_ci_has_passed() -> None:
     assert checks["required_status_checks"] == [{"context": required, "integration_id": 15368}]
 
 
-def test_the_records_of_deployments_are_only_ever_added_to() -> None:
+def test_records_are_only_ever_added_to() -> None:
     ruleset = json.loads((ROOT / ".github/rulesets/deployments.json").read_text(encoding="utf-8"))
     assert ruleset["enforcement"] == "active"
-    assert ruleset["conditions"]["ref_name"]["include"] == ["refs/heads/deployments"]
+    assert ruleset["conditions"]["ref_name"]["include"] == ["refs/heads/deployments", "refs/heads/retraining"]
     assert {"deletion", "non_fast_forward"} <= {rule["type"] for rule in ruleset["rules"]}
 
 
