@@ -110,11 +110,15 @@ class OrphanBranch:
         if not there:
             return None
         tip = there[0].decode("ascii")
-        if self.run_any("cat-file", "-e", f"{tip}^{{commit}}").returncode != 0:
-            self.run("fetch", "--quiet", "--no-tags", self.remote, f"+refs/heads/{self.name}:{self._tracking}")
-            # Somebody may have pushed since: what was fetched counts.
-            return self._resolve(self._tracking)
-        return tip
+        if not self._has(tip):
+            # No name is written: whoever else fetches here at the same time would be told that it is locked.
+            wanted = ("--refmap=", self.remote, f"refs/heads/{self.name}")
+            self.run("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", *wanted)
+        # It is part of what was fetched, unless somebody has written the branch anew in between.
+        return tip if self._has(tip) else self._tip(shared)
+
+    def _has(self, commit: str) -> bool:
+        return self.run_any("cat-file", "-e", f"{commit}^{{commit}}").returncode == 0
 
     def _resolve(self, ref: str) -> str | None:
         done = self.run_any("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
