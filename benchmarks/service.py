@@ -10,7 +10,8 @@ flights'), one payload (one flight), one worker on one core, the client on the o
 * mlflow: ``mlflow models serve`` of the same scikit-learn pipeline, which is given the ready features.
 
 Throughput is taken with 16 connections, in turns, so that whatever else the machine does meets all three. Latencies are
-those of an open loop at half of our own throughput: requests are due at fixed times, and are late from then on.
+those of an open loop at half of our own throughput, which is taken right before: requests are due at fixed times, and
+are late from then on. Of several such loads the medians are judged, and all are kept.
 """
 
 import argparse
@@ -210,6 +211,13 @@ def run(load: Coroutine[Any, Any, Load]) -> Load:
         return runner.run(load)
 
 
+def half_load(server: Server, seconds: float) -> dict[str, float]:
+    """Latencies at half of what the server does just now: a machine that is shared is not as fast at all times."""
+    most = run(closed_loop(server.port, server.request, connections=CONNECTIONS, seconds=2)).rate
+    paced = run(open_loop(server.port, server.request, rate=most / 2, seconds=seconds))
+    return {"rate": round(most / 2, 1), **paced.as_row()}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=8.0)
@@ -232,21 +240,20 @@ def main() -> int:
                 cpu.setdefault(server.name, []).append(1000 * (server.cpu_seconds - before) / len(load.latencies))
                 print(f"{server.name:<8} {load.rate:>8.0f} requests/s  {cpu[server.name][-1]:.3f} ms CPU", flush=True)
         throughput = {server: statistics.median(each) for server, each in rates.items()}
-        half = throughput["ours"] / 2
-        paced = run(open_loop(found[0].port, found[0].request, rate=half, seconds=2 * arguments.seconds))
+        paced = [half_load(found[0], arguments.seconds) for _ in range(arguments.rounds)]
         memory = {server.name: round(memory_mb(server.worker), 1) for server in found}
     ratios = {
         "by hand": statistics.median(a / b for a, b in zip(rates["ours"], rates["by hand"], strict=True)),
         "mlflow": statistics.median(a / b for a, b in zip(rates["ours"], rates["mlflow"], strict=True)),
     }
-    latency = paced.as_row()
+    latency = {name: statistics.median(each[name] for each in paced) for name in paced[0]}
     passed = {
         "throughput against by hand": ratios["by hand"] >= AGAINST_BY_HAND,
         "throughput against mlflow": ratios["mlflow"] >= AGAINST_MLFLOW,
         "p99 at half load": latency["p99_ms"] <= P99_MS,
         "longest pause": latency["max_ms"] <= PAUSE_MS,
         "memory": memory["ours"] <= MEMORY_MB,
-        "failures": latency["failures"] == 0,
+        "failures": all(each["failures"] == 0 for each in paced),
     }
     print(json.dumps({"ratios": ratios, "half load": latency, "memory_mb": memory, "passed": passed}, indent=2))
     result = {
@@ -274,7 +281,8 @@ def main() -> int:
             for server in rates
         ],
         "median_ratios": {name: round(ratio, 2) for name, ratio in ratios.items()},
-        "half_load": {"rate": round(half, 1), **latency},
+        "half_load": latency,
+        "half_loads": paced,
     }
     RESULTS.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return 0 if all(passed.values()) else 1
