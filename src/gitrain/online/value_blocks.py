@@ -58,19 +58,20 @@ class ValueBlocks:
         if None in places:
             return None
         split: list[tuple[int, int]] = places  # type: ignore[assignment]  # None is not among them
-        new = {block for block, _ in split if block not in self._blocks}
+        # Other threads may change what is remembered: what this call reads stays its own.
+        blocks = self._blocks
+        new = {block for block, _ in split if block not in blocks}
         if len(new) > _MOST_NEW:
             return None
-        if len(self._blocks) + len(new) > _MOST_BLOCKS:
-            self._blocks = {}
-            new = {block for block, _ in split}
+        if len(blocks) + len(new) > _MOST_BLOCKS:
+            blocks, new = {}, {block for block, _ in split}
         for block in new:
             try:
-                self._blocks[block] = self._computed(block)
+                blocks[block] = self._computed(block)
             # A panic is no PolarsError.
             except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
                 return None
-        blocks = self._blocks
+        self._blocks = blocks
         return [blocks[block][place] for block, place in split]
 
     def _computed(self, block: int) -> list[Any]:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -57,6 +58,16 @@ def test_what_is_written_is_read_to_the_last_bit(probabilities, text, wind):
     features = read.frame["features"].struct.unnest()
     assert features["place"].to_list() == [text] * len(probabilities)
     assert features["wind"].to_list() == [None if np.isnan(wind) else wind] * len(probabilities)
+
+
+def test_times_keep_their_nanoseconds():
+    time = pl.Series([1_700_000_000_123_456_789]).cast(pl.Datetime("ns", "UTC"))
+    part = replace(predicted(0.5), inputs=pl.DataFrame({"at": time}))
+
+    at = json.loads(encode_records([part]))["inputs"]["at"]
+
+    assert pl.Series([at]).str.to_datetime(time_unit="ns", time_zone="UTC").to_list() == time.to_list()
+    assert ".123456789" in at
 
 
 @pytest.mark.parametrize(
