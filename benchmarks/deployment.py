@@ -34,7 +34,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -60,6 +60,18 @@ MOST = {"merge": 30.0, "no_change": 1.0, "rollback": 5.0, "failed_requests": 0}
 TABLE = "flights"
 
 
+@contextlib.contextmanager
+def beside(work: Callable[[], None], leaving: threading.Event) -> Iterator[None]:
+    """`work` in a thread of its own until the context is left, which sets `leaving`."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        leaving.set()
+        thread.join()
+
+
 @dataclass
 class Users:
     """They ask at a steady rate, whatever happens, until they leave."""
@@ -80,13 +92,8 @@ class Users:
                     HttpLoad().run(self.url, due, self.payloads, timeout=10.0, progress=lambda line: None)
                 )
 
-        thread = threading.Thread(target=ask)
-        thread.start()
-        try:
+        with beside(ask, leaving):
             yield
-        finally:
-            leaving.set()
-            thread.join()
 
     def figures(self) -> dict[str, Any]:
         """What they saw; an answer of another form than a prediction's has failed as well."""
@@ -119,13 +126,8 @@ class Watcher:
             while not leaving.wait(0.1):
                 self.seen.append((time.perf_counter(), version_at(self.url)))
 
-        thread = threading.Thread(target=watch)
-        thread.start()
-        try:
+        with beside(watch, leaving):
             yield
-        finally:
-            leaving.set()
-            thread.join()
 
     def last(self, version: str) -> float:
         """When a release answered for the last time."""

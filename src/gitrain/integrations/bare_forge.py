@@ -51,11 +51,7 @@ class BareForge:
 
     def find(self, branch: str) -> Proposal | None:
         """The branch, if it is there: merged, or open."""
-        tip = self.remote.branch(branch)
-        if tip is None:
-            return None
-        merged = self.remote.contains(self.head().commit, tip)
-        return Proposal(branch=branch, commit=tip, state=ProposalState.MERGED if merged else ProposalState.OPEN)
+        return self.remote.proposal(branch)
 
     def propose(self, change: Change) -> Proposal:
         """Push the change as a branch, once."""
@@ -66,8 +62,7 @@ class BareForge:
 
     def waiting(self, prefix: str) -> Sequence[Proposal]:
         """The branches that begin so and are not merged."""
-        found = (self.find(branch) for branch in sorted(self.remote.branches(prefix)))
-        return [each for each in found if each is not None and each.state is ProposalState.OPEN]
+        return self.remote.proposals(prefix)
 
     def withdraw(self, proposal: Proposal, comment: str) -> bool:
         """Put the branch away: what somebody may have added to it is kept under another name."""

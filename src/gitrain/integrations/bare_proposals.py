@@ -42,23 +42,16 @@ class BareProposals:
 
     def find(self, branch: str) -> Proposal | None:
         """The branch: merged, open, or put away."""
-        tip = self.remote.branch(branch)
-        if tip is not None:
-            merged = self.remote.contains(self.head().commit, tip)
-            return Proposal(branch=branch, commit=tip, state=ProposalState.MERGED if merged else ProposalState.OPEN)
+        found = self.remote.proposal(branch)
+        if found is not None:
+            return found
         place = f"{_CLOSED}{branch}"
         closed = self.remote.refs(place).get(place)
         return Proposal(branch=branch, commit=closed, state=ProposalState.DECLINED) if closed else None
 
     def waiting(self, prefix: str) -> Sequence[OpenProposal]:
         """The branches that begin so and are not merged."""
-        head = self.head()
-        found = []
-        for name in sorted(self.remote.branches(prefix)):
-            tip = self.remote.branch(name)
-            if tip is not None and not self.remote.contains(head.commit, tip):
-                found.append(OpenProposal(branch=name, commit=tip))
-        return found
+        return [OpenProposal(branch=each.branch, commit=each.commit) for each in self.remote.proposals(prefix)]
 
     def propose(self, wanted: BranchProposal) -> Proposal:
         """Push the commits as a branch, once; one that was put away stays so."""

@@ -6,7 +6,6 @@ import fcntl
 import os
 import secrets
 import shutil
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -20,8 +19,9 @@ from typing import Any
 from gitrain.errors import IntegrationError, PipelineError
 from gitrain.integrations.dvc import dvc_environment, dvc_repository, remote_names
 from gitrain.integrations.files import LocalWorkspace
-from gitrain.integrations.git import ELSEWHERE
+from gitrain.integrations.git_program import ELSEWHERE, run_git
 from gitrain.integrations.git_remote import GitRemote
+from gitrain.integrations.process import stop_group
 from gitrain.pipeline.candidate import CandidateClone, Finished
 from gitrain.pipeline.layout import LOCK, MEMO, PARAMS, RETRAINING
 from gitrain.pipeline.lock import Lock
@@ -30,7 +30,6 @@ __all__ = ["LocalCandidateClones"]
 
 _OWN_MODULES = ("dvc", "gitrain")
 _SHOWN_LINES = 12
-_SECONDS_TO_STOP = 10
 _RUN = "run-"
 _MAKE_ROOM = "make room, or let this user write there."
 _LOCK_TRIES = 5
@@ -193,7 +192,7 @@ class _Clone:
                             progress(text)
                     code = process.wait()
                 except BaseException:
-                    _stop(process)
+                    stop_group(process)
                     raise
             printed.seek(0)
             return Finished(exit_code=code, stdout=printed.read().decode(errors="replace"), said="\n".join(last))
@@ -207,7 +206,7 @@ class _Clone:
         _git(self.inside, "add", "--all", "--pathspec-from-file=-", "--pathspec-file-nul", text=names)
         _git(
             self.inside,
-            *("-c", "core.hooksPath=/dev/null", "commit", "--quiet", "--no-verify", "--no-gpg-sign", "--file=-"),
+            *("commit", "--quiet", "--no-verify", "--no-gpg-sign", "--file=-"),
             text=message,
             variables=self._author(),
         )
@@ -260,16 +259,6 @@ def _cache_folder(objects: Path) -> Path:
     return objects.parent.parent if objects.parts[-2:] == ("files", "md5") else objects
 
 
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    """Ask the group to stop, as Ctrl-C would; whatever is left after a while is killed."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGINT)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(_SECONDS_TO_STOP)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-
-
 @contextlib.contextmanager
 def _disk() -> Iterator[None]:
     try:
@@ -285,19 +274,7 @@ def _disk() -> Iterator[None]:
 
 
 def _git(folder: Path, *arguments: str, text: str = "", variables: Mapping[str, str] | None = None) -> str:
-    environment = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
-    environment |= {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", **(variables or {})}
-    try:
-        done = subprocess.run(
-            ["git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", *arguments],
-            cwd=folder,
-            env=environment,
-            input=os.fsencode(text),
-            capture_output=True,
-            check=False,
-        )
-    except FileNotFoundError as error:
-        raise IntegrationError("the program `git` is not on PATH", fix="install Git.") from error
+    done = run_git(folder, *arguments, text=os.fsencode(text), variables=variables)
     if done.returncode != 0:
         verb = next((each for each in arguments if not each.startswith("-") and "=" not in each), "")
         raise PipelineError(

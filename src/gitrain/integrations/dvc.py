@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -17,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from gitrain.errors import IntegrationError, PipelineError, UsageError
+from gitrain.integrations.process import stop_group
 from gitrain.pipeline.layout import LOCK, MODEL
 from gitrain.pipeline.lock import Lock
 
 __all__ = ["DvcCache", "DvcPipeline", "dvc_environment", "dvc_repository", "remote_names"]
 
 _SHOWN_LINES = 12
-_SECONDS_TO_STOP = 10
 
 
 @dataclass(frozen=True)
@@ -197,18 +196,8 @@ class DvcPipeline:
             try:
                 yield process
             except BaseException:
-                _stop(process)
+                stop_group(process)
                 raise
-
-
-def _stop(process: subprocess.Popen[str]) -> None:
-    """Ask DVC and its stage to stop, as Ctrl-C would; whatever is left after a while is killed."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGINT)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(_SECONDS_TO_STOP)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
 
 
 def dvc_environment(extra: Mapping[str, str] | None) -> dict[str, str]:

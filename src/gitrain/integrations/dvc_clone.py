@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gitrain.errors import IntegrationError, PipelineError
 from gitrain.integrations.dvc import DvcPipeline, dvc_repository, remote_names
-from gitrain.integrations.git import ELSEWHERE
+from gitrain.integrations.git_program import ELSEWHERE
 
 __all__ = ["DvcClone"]
 

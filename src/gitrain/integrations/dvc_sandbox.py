@@ -14,7 +14,8 @@ from pathlib import Path
 
 from gitrain.errors import IntegrationError, PipelineError
 from gitrain.integrations.dvc import DvcCache, dvc_environment
-from gitrain.integrations.git import ELSEWHERE, GitRepository
+from gitrain.integrations.git import GitRepository
+from gitrain.integrations.git_program import ELSEWHERE
 from gitrain.pipeline.layout import LOCK
 from gitrain.pipeline.lock import Lock
 from gitrain.pipeline.stages import Execution, StageDefinition

@@ -7,26 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from gitrain.errors import IntegrationError, PipelineError, ReleaseError, UsageError
+from gitrain.integrations.git_program import ELSEWHERE
 from gitrain.pipeline.changes import FileChange
 from gitrain.release.tags import ReleaseTag
 
-__all__ = ["ELSEWHERE", "GitRepository"]
+__all__ = ["GitRepository"]
 
-# What `git rev-parse --local-env-vars` names: set inside hooks and aliases, they would point us at another repository.
-ELSEWHERE = (
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_COMMON_DIR",
-    "GIT_DIR",
-    "GIT_GRAFT_FILE",
-    "GIT_IMPLICIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_NAMESPACE",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_PREFIX",
-    "GIT_REPLACE_REF_BASE",
-    "GIT_SHALLOW_FILE",
-    "GIT_WORK_TREE",
-)
 _REGULAR_FILES = ("100644", "100755")
 # Neither a name nor a message holds NUL. The commit of an annotated tag stands behind the star.
 _TAG_FIELDS = ("refname:lstrip=2", "objecttype", "objectname", "*objecttype", "*objectname", "contents")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gitrain.deployment.commits import CommitLine, FileVersion
 from gitrain.errors import IntegrationError, PipelineError
-from gitrain.integrations.git import ELSEWHERE
+from gitrain.integrations.git_program import ELSEWHERE
 
 __all__ = ["GitLog"]
 

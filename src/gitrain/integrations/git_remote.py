@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gitrain.environments.forge import ForgeHead
+from gitrain.environments.forge import ForgeHead, Proposal, ProposalState
 from gitrain.errors import DeploymentError, IntegrationError, PipelineError, UsageError
-from gitrain.integrations.git import ELSEWHERE
+from gitrain.integrations.git_program import run_git, workflow_author
 
 __all__ = ["GitRemote", "token_header"]
 
@@ -88,6 +88,19 @@ class GitRemote:
         tracking = f"+refs/heads/{name}:refs/remotes/{self.remote}/{name}"
         self._run("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", self.remote, tracking)
         return commits[0]
+
+    def proposal(self, branch: str) -> Proposal | None:
+        """A branch as what it proposes for the default branch: merged, or open; None if there is no such branch."""
+        tip = self.branch(branch)
+        if tip is None:
+            return None
+        merged = self.contains(self.head().commit, tip)
+        return Proposal(branch=branch, commit=tip, state=ProposalState.MERGED if merged else ProposalState.OPEN)
+
+    def proposals(self, prefix: str) -> list[Proposal]:
+        """The branches that begin so and are not merged, by name."""
+        found = (self.proposal(branch) for branch in sorted(self.branches(prefix)))
+        return [each for each in found if each is not None and each.state is ProposalState.OPEN]
 
     def branches(self, prefix: str) -> dict[str, str]:
         """The branches whose names begin so, with their newest commits; nothing is fetched."""
@@ -205,16 +218,7 @@ class GitRemote:
     def _author(self) -> dict[str, str]:
         """Who commits, where Git itself would not know: on a runner nobody has told it."""
         named = self._try("config", "user.name").stdout.strip() and self._try("config", "user.email").stdout.strip()
-        actor = os.environ.get("GITHUB_ACTOR")
-        if named or not actor or "GIT_AUTHOR_NAME" in os.environ:
-            return {}
-        number = os.environ.get("GITHUB_ACTOR_ID")
-        address = f"{number}+{actor}@users.noreply.github.com" if number else f"{actor}@users.noreply.github.com"
-        return {
-            f"GIT_{role}_{part}": value
-            for role in ("AUTHOR", "COMMITTER")
-            for part, value in (("NAME", actor), ("EMAIL", address))
-        }
+        return {} if named or "GIT_AUTHOR_NAME" in os.environ else workflow_author()
 
     @property
     def _prefix(self) -> str:
@@ -229,14 +233,8 @@ class GitRemote:
     def _try(
         self, *arguments: str, text: bytes = b"", variables: Mapping[str, str] | None = None
     ) -> "subprocess.CompletedProcess[bytes]":
-        environment = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
-        environment |= {"GIT_LITERAL_PATHSPECS": "1", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
-        environment |= {**self.variables, **(variables or {})}
-        command = ["git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", *arguments]
-        try:
-            return subprocess.run(command, cwd=self.root, env=environment, input=text, capture_output=True, check=False)
-        except FileNotFoundError as error:
-            raise IntegrationError("the program `git` is not on PATH", fix="install Git.") from error
+        given = {"GIT_LITERAL_PATHSPECS": "1", **self.variables, **(variables or {})}
+        return run_git(self.root, *arguments, text=text, variables=given)
 
     def _failure(self, verb: str, done: "subprocess.CompletedProcess[bytes]") -> IntegrationError:
         said = " ".join(_PASSWORD.sub("", done.stderr.decode(errors="replace")).split()) or f"exit {done.returncode}"

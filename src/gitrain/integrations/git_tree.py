@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gitrain.errors import IntegrationError, PipelineError
-from gitrain.integrations.git import ELSEWHERE
+from gitrain.integrations.git_program import ELSEWHERE
 
 __all__ = ["GitTree"]
 

@@ -4,7 +4,6 @@ The branch is the remote's, if there is one. A change is judged on the newest st
 it; whoever was overtaken judges again on what is there then. So a change is made on exactly what it was judged by.
 """
 
-import os
 import subprocess
 import tempfile
 import time
@@ -12,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gitrain.errors import IntegrationError, PipelineError
-from gitrain.integrations.git import ELSEWHERE
+from gitrain.errors import PipelineError
+from gitrain.integrations.git_program import run_git
 
 __all__ = ["BranchChange", "BranchState", "OrphanBranch"]
 
@@ -150,22 +149,11 @@ class OrphanBranch:
         self, *arguments: str, text: bytes = b"", variables: Mapping[str, str] | None = None
     ) -> "subprocess.CompletedProcess[bytes]":
         """Git's answer, whatever it is. Raises IntegrationError if there is no Git."""
-        environment = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
-        environment |= {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", **self.variables, **(variables or {})}
-        try:
-            # Machines that deploy often know nobody by name; what is known goes before.
-            if arguments[0] == "commit-tree":
-                environment = self._named(environment)
-            return subprocess.run(
-                ["git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", *arguments],
-                cwd=self.root,
-                env=environment,
-                input=text,
-                capture_output=True,
-                check=False,
-            )
-        except FileNotFoundError as error:
-            raise IntegrationError("the program `git` is not on PATH", fix="install Git.") from error
+        given = {**self.variables, **(variables or {})}
+        # Machines that deploy often know nobody by name; what is known goes before.
+        if arguments[0] == "commit-tree":
+            given |= self._fallbacks(given)
+        return run_git(self.root, *arguments, text=text, variables=given)
 
     def failure(self, verb: str, done: "subprocess.CompletedProcess[bytes]") -> PipelineError:
         """The error that tells what Git said."""
@@ -175,13 +163,13 @@ class OrphanBranch:
             fix=f"see that this machine may read and push the branch {self.name}; the next run records this one too.",
         )
 
-    def _named(self, environment: dict[str, str]) -> dict[str, str]:
+    def _fallbacks(self, given: Mapping[str, str]) -> dict[str, str]:
+        found: dict[str, str] = {}
         for variable, fallback in (("GIT_AUTHOR_IDENT", _NOBODY), ("GIT_COMMITTER_IDENT", _COMMITTER)):
-            command = ["git", "-c", "user.useConfigOnly=true", "var", variable]
-            done = subprocess.run(command, cwd=self.root, env=environment, capture_output=True, check=False)
+            done = run_git(self.root, "-c", "user.useConfigOnly=true", "var", variable, variables=given)
             if done.returncode != 0:
-                environment = environment | fallback
-        return environment
+                found |= fallback
+        return found
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,23 @@
 """Programs as child processes."""
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from gitrain.errors import IntegrationError
 from gitrain.pipeline.shell import CommandResult
 
-__all__ = ["LocalShell"]
+__all__ = ["LocalShell", "stop_group"]
 
 # They run with this very interpreter, whatever PATH says.
 _OWN_MODULES = ("dvc", "gitrain")
+_SECONDS_TO_STOP = 10
 
 
 @dataclass(frozen=True)
@@ -58,3 +62,13 @@ class LocalShell:
         except FileNotFoundError as error:
             raise IntegrationError(f"{program!r} is not on this machine", fix=f"install {program}.") from error
         return CommandResult(exit_code=done.returncode, stdout=done.stdout or "")
+
+
+def stop_group(process: "subprocess.Popen[Any]") -> None:
+    """Ask a child that leads a group, and all that it has started, to stop, as Ctrl-C would; what is left is killed."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGINT)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_SECONDS_TO_STOP)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)

@@ -128,21 +128,7 @@ def _begin(
             for record in former
             if record.ending is None
         ]
-        begun = RetrainingRecord(
-            schema_version=1,
-            id=identifier,
-            project=tools.project.name,
-            digest=plan.digest,
-            inputs=plan.inputs,
-            base=plan.base,
-            through=plan.through,
-            batches=plan.batches,
-            reasons=tuple(each.reason.value for each in plan.evidence),
-            evidence=tuple(each.sentence for each in plan.evidence),
-            holder=facts.holder,
-            began=now,
-            branch=plan.branch,
-        )
+        begun = plan.begin(identifier=identifier, project=tools.project.name, holder=facts.holder, now=now)
         return [*dead, begun]
 
     added = tools.records.add(judge)

@@ -106,6 +106,31 @@ class RetrainingPlan:
     waiting: OpenProposal | None = None
     notes: tuple[str, ...] = field(default=())
 
+    def begin(self, *, identifier: str, project: str, holder: str, now: datetime) -> RetrainingRecord:
+        """The record of its beginning.
+
+        Args:
+            identifier: 16 hexadecimal digits, unlike any other's.
+            project: the project's name.
+            holder: the clone that it runs in.
+            now: in UTC.
+        """
+        return RetrainingRecord(
+            schema_version=1,
+            id=identifier,
+            project=project,
+            digest=self.digest,
+            inputs=self.inputs,
+            base=self.base,
+            through=self.through,
+            batches=self.batches,
+            reasons=tuple(each.reason.value for each in self.evidence),
+            evidence=tuple(each.sentence for each in self.evidence),
+            holder=holder,
+            began=now,
+            branch=self.branch,
+        )
+
     def to_json(self) -> dict[str, object]:
         """JSON-serialisable values: what `gitrain retrain plan --json` prints."""
         return {

@@ -1,6 +1,5 @@
 """Retraining: where it is proposed, where it is recorded, and the clones in which candidates are made."""
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from gitrain.errors import UsageError
 from gitrain.integrations.bare_proposals import BareIssues, BareProposals
 from gitrain.integrations.candidate_clones import LocalCandidateClones
 from gitrain.integrations.git_log import GitLog
+from gitrain.integrations.git_program import workflow_author
 from gitrain.integrations.retraining_branch import RetrainingBranch
 from gitrain.monitoring.report import MonitoringReport
 from gitrain.operations.plan_retraining import RetrainingTools
@@ -60,7 +60,7 @@ def open_retraining_tools(directory: str) -> RetrainingTools:
         issues=open_issues(found.settings),
         history=GitLog(found.settings.root),
         records=RetrainingBranch(found.settings.root, variables=place.remote.variables),
-        clones=LocalCandidateClones(place.remote, author=_author()),
+        clones=LocalCandidateClones(place.remote, author=workflow_author()),
         clock=lambda: datetime.now(UTC),
     )
 
@@ -82,17 +82,3 @@ def read_monitoring_report(path: str | None) -> MonitoringReport | None:
             f"{path} cannot be read: {error}", fix="name a file that `gitrain monitor run` wrote."
         ) from error
     return parse_json(MonitoringReport, text, source=path)
-
-
-def _author() -> dict[str, str]:
-    """Who commits on a runner where nobody has told Git."""
-    actor = os.environ.get("GITHUB_ACTOR")
-    if not actor:
-        return {}
-    number = os.environ.get("GITHUB_ACTOR_ID")
-    address = f"{number}+{actor}@users.noreply.github.com" if number else f"{actor}@users.noreply.github.com"
-    return {
-        f"GIT_{role}_{part}": value
-        for role in ("AUTHOR", "COMMITTER")
-        for part, value in (("NAME", actor), ("EMAIL", address))
-    }

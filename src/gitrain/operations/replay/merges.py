@@ -192,19 +192,11 @@ class Main:
     def _record(
         self, plan: RetrainingPlan, now: datetime, seconds: float, decision: Decision, sentence: str
     ) -> RetrainingRecord:
-        begun = RetrainingRecord(
-            schema_version=1,
-            id=digest_of_value({"digest": plan.digest, "now": now.isoformat()}).removeprefix("sha256:")[:16],
+        begun = plan.begin(
+            identifier=digest_of_value({"digest": plan.digest, "now": now.isoformat()}).removeprefix("sha256:")[:16],
             project=self._trials.stage.project.name,
-            digest=plan.digest,
-            inputs=plan.inputs,
-            base=plan.base,
-            through=plan.through,
-            batches=plan.batches,
-            reasons=tuple(each.reason.value for each in plan.evidence),
-            evidence=tuple(each.sentence for each in plan.evidence),
             holder=_HOLDER,
-            began=now,
+            now=now,
         )
         return begun.concluded(now + timedelta(seconds=seconds), _ENDINGS[decision], sentence)
 
