@@ -129,12 +129,29 @@ def test_without_an_order_nothing_is_sent_and_an_order_is_found_without_a_restar
         champion.orders.unlink()
         wait_for(lambda: champion.copies._order is None)
         champion.send(5)
-        champion.orders.write_text('{"schema_version": 1, "port": 0}')
-        time.sleep(0.05)
+    finally:
+        champion.copies.close()
+    assert len(champion.became) == len(challenger.asked) == 1
+
+
+def test_a_damaged_order_takes_the_place_of_the_one_before_and_asks_for_nothing(tmp_path, challenger):
+    champion = Champion(tmp_path)
+    champion.order(challenger.server_port)
+    champion.copies.start()
+    try:
+        champion.send(1)
+        champion.wait(1)
+        # To where copies can be sent, and more of them than there are requests.
+        damaged = {"schema_version": 1, "port": challenger.server_port, "release": "1.1.0", "percent": 101}
+        beside = champion.orders.with_suffix(".part")
+        beside.write_text(json.dumps(damaged))
+        beside.replace(champion.orders)
+        champion.copies.look()
+        assert champion.copies._order is None
         champion.send(5)
     finally:
         champion.copies.close()
-    assert len(challenger.asked) == 1
+    assert len(champion.became) == len(challenger.asked) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
+import contextlib
 import os
+import socket
 import sys
 import threading
 
@@ -101,6 +103,9 @@ def test_the_second_clone_uses_the_cache_of_the_first(tools, tmp_path):
 def test_ports_are_free_and_different(tools):
     ports = tools.ports(3)
     assert len(set(ports)) == 3
+    with contextlib.ExitStack() as stack:
+        for port in ports:
+            stack.enter_context(contextlib.closing(socket.create_server(("127.0.0.1", port))))
 
 
 def test_what_fails_beside_is_told_when_it_is_asked_for(tools):

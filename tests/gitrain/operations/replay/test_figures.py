@@ -33,6 +33,9 @@ def test_no_constant_score_is_better_than_the_entropy(share):
     for score in (0.1, share, 0.9):
         loss = share * -np.log(max(score, 1e-300)) + (1 - share) * -np.log(max(1 - score, 1e-300))
         assert entropy(share) <= loss + 1e-9
+    # The share itself reaches it.
+    reached = share * -np.log(max(share, 1e-300)) + (1 - share) * -np.log(max(1 - share, 1e-300))
+    assert entropy(share) == pytest.approx(reached, abs=1e-9)
 
 
 def test_losses_are_those_of_scikit_learn():
