@@ -1,9 +1,10 @@
 """A repository with an environment, releases that a stand-in serves, and what deploys them; also as a program.
 
-``python -m tests.gitrain.deployments ROOT PORT [KILL_AT]`` applies what is desired, and, if told so, is killed by
-SIGKILL right before its KILL_AT-th effect.
+``python -m tests.gitrain.deployments ROOT LISTEN [--kill-at N] [--wait S]`` says that it begins, and applies what is
+desired; if told so, it waits S seconds for another run, or is killed by SIGKILL right before its N-th effect.
 """
 
+import argparse
 import dataclasses
 import http.client
 import json
@@ -33,6 +34,8 @@ from gitrain.verdicts import Outcome, Verdict
 
 REPOSITORY = Path(__file__).parents[2]
 STAND_IN = Path(__file__).with_name("stand_in.py")
+# Printed by a run when all is imported.
+BEGINS = "begins"
 # What a run can be killed before: these change something outside of it.
 EFFECTS = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.symlink", "subprocess.Popen", "os.kill", "os.truncate"}
 
@@ -177,10 +180,11 @@ class Site:
     def observe(self):
         return self.deployer.observe()
 
-    def apply_elsewhere(self, kill_at=None):
-        """Apply in a process of its own; its exit code."""
+    def apply_elsewhere(self, *, kill_at=None, wait=0):
+        """Apply in a process of its own, which prints a line once it begins."""
         command = [sys.executable, "-m", "tests.gitrain.deployments", str(self.root), self.listen]
-        command += [str(kill_at)] if kill_at is not None else []
+        command += ["--wait", str(wait)]
+        command += ["--kill-at", str(kill_at)] if kill_at is not None else []
         return subprocess.Popen(
             command, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
@@ -216,7 +220,14 @@ def killed_before(number):
 
 
 if __name__ == "__main__":
-    site = Site(Path(sys.argv[1]), listen=sys.argv[2])
-    if len(sys.argv) > 3:
-        killed_before(int(sys.argv[3]))
-    print(json.dumps(site.apply().to_json()))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("root", type=Path)
+    parser.add_argument("listen")
+    parser.add_argument("--kill-at", type=int)
+    parser.add_argument("--wait", type=float)
+    given = parser.parse_args()
+    site = Site(given.root, listen=given.listen)
+    print(BEGINS, flush=True)
+    if given.kill_at is not None:
+        killed_before(given.kill_at)
+    print(json.dumps(site.apply(wait=given.wait).to_json()))

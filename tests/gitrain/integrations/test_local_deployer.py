@@ -51,6 +51,39 @@ def edit(path, **values):
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
+def held_once(folder, pauses, *, released_by):
+    """A deployer, and one who holds its environment until the other has paused so often."""
+    holding = contextlib.ExitStack()
+
+    def pause(seconds):
+        pauses.append(seconds)
+        if len(pauses) == released_by:
+            holding.close()
+
+    made = LocalDeployer(folder, "127.0.0.1:1", open_proxy=lambda *_: None, python=lambda _: None, pause=pause)
+    holding.enter_context(made.hold("Grace", "2026-01-01T00:00:00+00:00", wait=0))
+    return made, holding
+
+
+@pytest.mark.parametrize("released_by", [1, 10])
+def test_who_waits_long_enough_holds_it_as_soon_as_it_is_free(tmp_path, released_by):
+    pauses = []
+    deployer, holding = held_once(tmp_path / "test", pauses, released_by=released_by)
+    with holding, deployer.hold("Ada", "2026-01-01T00:00:01+00:00", wait=1):
+        assert pauses == [0.1] * released_by
+        with pytest.raises(DeploymentError, match=r"changed by Ada \(process"), deployer.hold("Eve", "later", wait=0):
+            raise AssertionError
+
+
+def test_who_does_not_wait_long_enough_is_told_and_has_waited_as_long_as_was_said(tmp_path):
+    pauses = []
+    deployer, holding = held_once(tmp_path / "test", pauses, released_by=11)
+    with holding:
+        with pytest.raises(DeploymentError, match="changed by Grace"), deployer.hold("Ada", "later", wait=1):
+            raise AssertionError
+        assert sum(pauses) == pytest.approx(1)
+
+
 def test_a_replica_is_started_and_seen(site, deployer):
     replica = started(site, deployer)
     assert (replica.alive, replica.ready, replica.release.version) == (True, True, "1.0.0")

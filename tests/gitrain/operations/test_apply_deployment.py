@@ -4,12 +4,13 @@ import json
 import os
 import random
 import signal
+import subprocess
 import time
 from datetime import UTC, datetime
 
 import psutil
 import pytest
-from tests.gitrain.deployments import Site, ask
+from tests.gitrain.deployments import BEGINS, Site, ask
 
 from gitrain.deployment.record import Ending
 from gitrain.deployment.replicas import UnderWay
@@ -372,13 +373,14 @@ def test_two_at_once_and_the_holder_is_named(running):
 
 def test_a_second_run_waits_and_then_finds_nothing_to_do(running):
     running.desire(running.release("1.1.0"))
-    runs = [running.apply_elsewhere() for _ in range(2)]
-    told = sorted((run.wait(60), run.stdout.read().decode()) for run in runs)
-    for run in runs:
-        run.stdout.close()
-    # One applied; the other came while it did, or afterwards.
-    assert told[0][0] == 0
-    assert told[1][0] in (0, 1)
+    # Both come while somebody else is at it, so both wait.
+    with running.deployer.hold("Grace", "2026-01-01T00:00:00+00:00", wait=0):
+        runs = [running.apply_elsewhere(wait=60) for _ in range(2)]
+        assert [run.stdout.readline().decode().strip() for run in runs] == [BEGINS, BEGINS]
+    told = [run.communicate(timeout=120)[0].decode() for run in runs]
+    # One applied; the other came while it did, and found nothing to do afterwards.
+    assert [run.returncode for run in runs] == [0, 0], told
+    assert sorted(json.loads(said.splitlines()[-1])["kind"] for said in told) == ["deploy", "none"]
     assert endings(running).count(("1.1.0", "deploy", "SUCCEEDED")) == 1
     assert running.apply(wait=10).plan.kind == "none"
 
@@ -525,16 +527,22 @@ def test_runs_that_are_killed_at_any_time_are_healed_by_the_next(site):
     draw = random.Random(23)
     records = [site.release(f"1.{number}.0") for number in range(2)]
     site.desire(records[0])
+    begun = time.monotonic()
     site.apply()
+    # About as long as each of the runs takes that are killed; they have more to do.
+    takes, killed = time.monotonic() - begun, 0
     for attempt in range(max(4, KILLS // 4)):
         former, wanted = site.observe().running.version, records[(attempt + 1) % 2]
         site.desire(wanted, strategy={"standby": False})
         child = site.apply_elsewhere()
+        assert child.stdout.readline().decode().strip() == BEGINS
         try:
-            child.wait(draw.uniform(0.3, 1.5))
-        except Exception:
+            child.wait(draw.uniform(0, takes))
+        except subprocess.TimeoutExpired:
             child.kill()
-        child.communicate()
+        said = child.communicate(timeout=60)[0].decode()
+        assert child.returncode in (0, -signal.SIGKILL), said
+        killed += child.returncode == -signal.SIGKILL
         assert settled(site, former, wanted.version)
         assert site.apply(wait=5).outcome is Outcome.PASSED
         assert versions(site) == {wanted.version: 1}
