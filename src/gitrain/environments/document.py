@@ -197,12 +197,19 @@ class CanaryStep(ExactSection):
     """One step of a canary.
 
     Attributes:
-        percent: of the requests go to the new release.
+        percent: of the requests go to the new release, 99 at most: it is judged beside the one that runs.
         seconds: for so long, before it is judged.
     """
 
-    percent: int = Field(ge=1, le=100)
+    percent: int = Field(ge=1)
     seconds: float = Field(gt=0, le=86_400)
+
+    @field_validator("percent")
+    @classmethod
+    def _somebody_to_compare_with(cls, value: int) -> int:
+        if value > 99:
+            raise ValueError("a step is 99 at most: all of them follow by themselves once the last step has passed")
+        return value
 
 
 class CanaryLimits(ExactSection):

@@ -82,6 +82,10 @@ CANARY = "schema_version: 1\nstrategy: {kind: canary, steps: [{percent: 5, secon
             "schema_version: 1\nstrategy: {kind: canary, steps: [{percent: 5, seconds: 1}, {percent: 5, seconds: 1}]}",
             "percentages have to rise",
         ),
+        (
+            "schema_version: 1\nstrategy: {kind: canary, steps: [{percent: 100, seconds: 1}]}",
+            "'strategy.steps.0.percent' is 100: a step is 99 at most: all of them follow by themselves",
+        ),
         ("schema_version: 1\nstrategy: {judge: {requests: 10}}", "judge and shadow are of a canary"),
         ("schema_version: 1\nstrategy: {shadow: {percent: 10}}", "judge and shadow are of a canary"),
         (f"{CANARY}, judge: {{limits: {{error: 1}}}}}}", "did you mean 'errors'"),
