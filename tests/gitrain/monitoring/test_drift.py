@@ -1,3 +1,6 @@
+import string
+from collections import Counter
+
 import numpy as np
 import polars as pl
 import pytest
@@ -8,6 +11,7 @@ from gitrain.monitoring.bins import OTHER, CategoryBins, NumberBins, bins_of
 from gitrain.monitoring.drift import drift_verdicts, feature_drift, population_stability, reference_of
 from gitrain.verdicts import Outcome
 
+LETTERS = string.ascii_lowercase
 NUMBERS = st.lists(st.one_of(st.none(), st.floats(allow_nan=True), st.sampled_from([0.0, 1.0])), max_size=60)
 
 
@@ -26,14 +30,19 @@ def test_each_value_lies_in_one_bin(values, others):
     assert bins.grid(current).sum() == len(others) - sum(unknown)
 
 
-@given(values=st.lists(st.one_of(st.none(), st.text(max_size=3)), max_size=60))
-def test_each_category_lies_in_one_bin(values):
+@given(values=st.lists(st.one_of(st.none(), st.sampled_from(LETTERS), st.text(max_size=3)), max_size=90))
+def test_each_category_lies_in_its_own_bin(values):
     series = pl.Series("x", values, dtype=pl.String)
     bins = bins_of(series, category=True)
 
-    assert isinstance(bins, CategoryBins) and bins.categories[-1] == OTHER
-    numbers = bins.numbers(pl.Series("x", [*values, "never seen", None], dtype=pl.String))
-    assert numbers[-2:].tolist() == [len(bins.categories) - 1, bins.size - 1]
+    counts = Counter(value for value in values if value is not None)
+    frequent = sorted(counts, key=lambda name: (-counts[name], name))[:20]
+    assert isinstance(bins, CategoryBins) and bins.categories == (*frequent, OTHER)
+    other, unknown = len(frequent), len(frequent) + 1
+    assert bins.size == unknown + 1
+    asked = [*values, "never seen", None]
+    expected = [unknown if each is None else frequent.index(each) if each in frequent else other for each in asked]
+    assert bins.numbers(pl.Series("x", asked, dtype=pl.String)).tolist() == expected
 
 
 def test_a_constant_that_becomes_another_has_moved():
@@ -60,8 +69,8 @@ def days_of(random, days: int, each: int, spread: float, shift: float = 0.0):
     return pl.Series("x", level + random.normal(size=days * each)), np.arange(days).repeat(each)
 
 
-def drift(reference, day, current, *, days: int, name: str = "x"):
-    columns = [reference_of(reference.alias(name), day, int(day.max()) + 1, category=False)]
+def drift(reference, day, current, *, days: int, name: str = "x", category: bool = False):
+    columns = [reference_of(reference.alias(name), day, int(day.max()) + 1, category=category)]
     found = feature_drift(columns, {name: current}, days=days, alpha=0.05, naive=0.2, windows=200)
     return found[0]
 
@@ -97,6 +106,32 @@ def test_faults_are_drift(fault):
     assert not healthy.moved and broken.moved
     verdicts = drift_verdicts([healthy, broken])
     assert [each.outcome for each in verdicts] == [Outcome.PASSED, Outcome.FAILED]
+
+
+def depots_of(random, days: int, each: int):
+    """Days of which each has its own share of the two depots."""
+    share = random.uniform(0.4, 0.6, days).repeat(each)
+    return pl.Series("x", np.where(random.random(days * each) < share, "NORTH", "EAST")), np.arange(days).repeat(each)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(lambda names: names.replace(["EAST"], ["NORTH"]), id="frozen"),
+        pytest.param(lambda names: names.replace(["EAST"], ["SOUTH"]), id="renamed"),
+        pytest.param(lambda names: names.replace(["EAST"], [None]), id="gone"),
+    ],
+)
+def test_faults_of_categories_are_drift(fault):
+    random = np.random.default_rng(0)
+    reference, day = depots_of(random, 120, 50)
+    current, _ = depots_of(random, 30, 50)
+
+    healthy, broken = (drift(reference, day, each, days=30, category=True) for each in (current, fault(current)))
+
+    assert healthy.kind == broken.kind == "category"
+    assert not healthy.moved and broken.moved
+    assert [each.outcome for each in drift_verdicts([healthy, broken])] == [Outcome.PASSED, Outcome.FAILED]
 
 
 def test_the_distance_is_that_between_the_distributions():
