@@ -21,12 +21,18 @@ class CanaryRule:
         against: champion: the rate of the release that runs, over the same time; none: zero, for rates that have no
             counterpart, such as answers that differ from the champion's on the same requests.
         sides: more: only more of it is worse; either: less as well.
+        parts: in so many places it may be counted, each by itself. Features and histories are not among them: services
+            name all of theirs with their first prediction.
+        over: the rule whose requests a part is counted over: what the champion does not have, as a feature that is new,
+            happened in none of these.
     """
 
     name: str
     margin: float
     against: Literal["champion", "none"] = "champion"
     sides: Literal["more", "either"] = "more"
+    parts: int = 1
+    over: str | None = None
 
 
 #: errors: no answer, or a 5xx. refused: a 4xx. slow: answers that took longer than the environment's p99 limit.
@@ -34,11 +40,11 @@ class CanaryRule:
 #: predictions decided as true. disagreement, distance: answers to copies of the champion's requests that are decided
 #: otherwise, or whose probability is far off.
 DEFAULT_RULES = (
-    CanaryRule(name="errors", margin=0.005),
-    CanaryRule(name="refused", margin=0.02),
-    CanaryRule(name="slow", margin=0.02),
-    CanaryRule(name="missing", margin=0.02),
-    CanaryRule(name="stale", margin=0.02),
+    CanaryRule(name="errors", margin=0.005, parts=3),
+    CanaryRule(name="refused", margin=0.02, parts=3),
+    CanaryRule(name="slow", margin=0.02, parts=2),
+    CanaryRule(name="missing", margin=0.02, over="positive"),
+    CanaryRule(name="stale", margin=0.02, over="positive"),
     CanaryRule(name="positive", margin=0.10, sides="either"),
     CanaryRule(name="disagreement", margin=0.25, against="none"),
     CanaryRule(name="distance", margin=0.02, against="none"),
@@ -64,14 +70,16 @@ def judge_canary(
     FAILED: the challenger is worse, and that is no chance; the canary is to be aborted. PASSED: it has answered the
     requests that were asked for, and nothing says that it is worse. INCONCLUSIVE: it has to answer more.
 
-    A challenger that is not worse is aborted with probability `alpha` at most, however often one looks: the rules and
+    A challenger that is not worse is aborted with probability `alpha` at most, however often one looks: all `rules` and
     the two releases share it equally, and each limit holds at all looks at once. A rule that is counted in parts, such
-    as one for each feature, shares its own part of `alpha` among these.
+    as one for each feature, shares its own part of `alpha` among these. Rules and parts that nothing was counted for
+    yet have their share as well: one that grew and shrank with what is counted would bound nothing over all looks.
 
     Args:
         challenger: what the new release was counted to do since the canary began, by the rule's name; ``NAME:PART``
             where a rule is counted in parts, of which the worst speaks for the rule.
-        champion: the same of the release that runs. A rule without its counterpart here is INCONCLUSIVE.
+        champion: the same of the release that runs. A rule without its counterpart here is INCONCLUSIVE; a part that
+            only the new release has is compared with none of the champion's requests (`CanaryRule.over`).
         rules: what is judged.
         requests: how many requests the challenger has to answer before it can pass. Rules that compare with nothing
             are about copies, of which there may be fewer: one is enough.
@@ -85,14 +93,22 @@ def judge_canary(
     counted = [rule for rule in rules if parts[rule.name]]
     verdicts = []
     for rule in counted:
-        share = alpha / len(counted) / len(parts[rule.name])
+        share = alpha / len(rules) / max(rule.parts, len(parts[rule.name]))
         judged = [
-            _judge(rule, name, challenger[name], champion.get(name), requests, share) for name in parts[rule.name]
+            _judge(rule, name, challenger[name], _counterpart(rule, name, champion), requests, share)
+            for name in parts[rule.name]
         ]
         # Parts are counted in different places, so one that has seen enough speaks for those that saw less.
         first = {Outcome.FAILED: 0, Outcome.PASSED: 1, Outcome.INCONCLUSIVE: 2}
         verdicts.append(min(judged, key=lambda each: (first[each.verdict.outcome], -each.excess)).verdict)
     return verdicts
+
+
+def _counterpart(rule: CanaryRule, name: str, champion: Mapping[str, Counted]) -> Counted | None:
+    found = champion.get(name)
+    if found is None and rule.over is not None and rule.over in champion:
+        return Counted(0, champion[rule.over].total)
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)

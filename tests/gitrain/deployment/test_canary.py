@@ -73,6 +73,35 @@ def test_what_a_verdict_says() -> None:
     assert verdict.figures["champion_requests"] == 5000
 
 
+@pytest.mark.parametrize(("events", "outcome"), [(400, Outcome.FAILED), (2, Outcome.PASSED)])
+def test_what_only_the_new_release_has_is_compared_with_none_of_it(events: int, outcome: Outcome) -> None:
+    """A feature or a history that is new: the champion answered without it, so none of its answers lacked it."""
+    champion = {"missing:wind": Counted(10, 5000), "positive": Counted(1000, 5000)}
+    new = {"missing:wind": Counted(1, 500), "missing:gust": Counted(events, 500), "stale:flights": Counted(events, 500)}
+    missing, stale = judge_canary(new, champion, requests=500)
+    assert (missing.outcome, stale.outcome) == (outcome, outcome)
+    assert stale.figures["champion_requests"] == 5000
+
+
+def test_what_the_champion_was_never_asked_for_is_compared_with_nothing() -> None:
+    """Its own numbers are not there: that is no evidence of none."""
+    for champion in ({}, {"errors:proxied": Counted(0, 900)}):
+        new = {"missing:gust": Counted(400, 500), "errors:own": Counted(400, 500)}
+        verdicts = judge_canary(new, champion, requests=500)
+        assert {each.outcome for each in verdicts} == {Outcome.INCONCLUSIVE}
+
+
+def test_what_is_counted_by_now_changes_nothing_for_the_others() -> None:
+    """Else `alpha` would be given out anew at each look, and no bound would hold over all of them."""
+    new, old = {"errors:own": Counted(9, 400)}, {"errors:own": Counted(1, 400)}
+    (alone,) = judge_canary(new, old, requests=10)
+    more = {"errors:proxied": Counted(0, 400), "slow:own": Counted(0, 400), "distance": Counted(0, 9)}
+    beside = judge_canary(new | more, old | more, requests=10)
+    assert len(beside) == 3
+    # The worst part speaks for the rule.
+    assert (beside[0].figures["low"], beside[0].figures["high"]) == (alone.figures["low"], alone.figures["high"])
+
+
 @given(st.integers(0, 300), st.integers(0, 300))
 def test_more_errors_never_help(fewer: int, more: int) -> None:
     fewer, more = sorted((fewer, more))
