@@ -19,7 +19,7 @@ from typing import Any
 from gitrain.errors import IntegrationError, PipelineError
 from gitrain.integrations.dvc import dvc_environment, dvc_repository, remote_names
 from gitrain.integrations.files import LocalWorkspace
-from gitrain.integrations.git_program import ELSEWHERE, run_git
+from gitrain.integrations.git_program import ELSEWHERE, run_git, without_forge
 from gitrain.integrations.git_remote import GitRemote
 from gitrain.integrations.process import stop_group
 from gitrain.pipeline.candidate import CandidateClone, Finished
@@ -167,7 +167,9 @@ class _Clone:
     def run(self, command: Sequence[str], *, progress: Callable[[str], None]) -> Finished:
         program, *arguments = command
         line = [sys.executable, "-m", program, *arguments] if program in _OWN_MODULES else list(command)
-        environment = {name: value for name, value in dvc_environment(self.variables).items() if name not in ELSEWHERE}
+        # Stages are code of the repository, and the packages that it names: none of it speaks to the forge.
+        given = without_forge(dvc_environment(self.variables))
+        environment = {name: value for name, value in given.items() if name not in ELSEWHERE}
         last: collections.deque[str] = collections.deque(maxlen=_SHOWN_LINES)
         with tempfile.TemporaryFile() as printed:
             try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gitrain.errors import IntegrationError
 
-__all__ = ["ELSEWHERE", "run_git", "workflow_author"]
+__all__ = ["ELSEWHERE", "run_git", "without_forge", "workflow_author"]
 
 #: What `git rev-parse --local-env-vars` names: set inside hooks and aliases, they would point us at another repository.
 ELSEWHERE = (
@@ -24,6 +24,16 @@ ELSEWHERE = (
     "GIT_SHALLOW_FILE",
     "GIT_WORK_TREE",
 )
+
+_TOKENS = ("GH_ENTERPRISE_TOKEN", "GH_TOKEN", "GITHUB_ENTERPRISE_TOKEN", "GITHUB_TOKEN")
+_SETTINGS = ("GIT_CONFIG_COUNT", "GIT_CONFIG_KEY_", "GIT_CONFIG_PARAMETERS", "GIT_CONFIG_VALUE_")
+
+
+def without_forge(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment without what may write to the forge: its tokens, and settings of Git, which may be headers."""
+    return {
+        name: value for name, value in environment.items() if name not in _TOKENS and not name.startswith(_SETTINGS)
+    }
 
 
 def run_git(

@@ -1,5 +1,6 @@
 """Clones for candidates, with real Git and real DVC: what they share, what they commit, what they leave behind."""
 
+import json
 import subprocess
 import sys
 import textwrap
@@ -82,6 +83,31 @@ def test_a_candidate_is_made_and_its_data_is_pushed(clones, repository):
     cached = [path for path in (repository / ".dvc/cache/files").rglob("*") if path.is_file()]
     assert [path.read_text() for path in cached] == ["42"]
     assert list((repository / ".gitrain/retraining").glob("run-*")) == []
+
+
+def test_nothing_that_is_run_gets_what_writes_to_the_forge(clones, repository, monkeypatch, tmp_path):
+    header = "AUTHORIZATION: basic c2VjcmV0"
+    given = {
+        "GH_TOKEN": "ghs_secret",
+        "GITHUB_TOKEN": "ghs_secret",
+        "GIT_CONFIG_COUNT": "2",
+        "GIT_CONFIG_KEY_0": "http.https://github.test/.extraheader",
+        "GIT_CONFIG_VALUE_0": "",
+        "GIT_CONFIG_KEY_1": "http.https://github.test/.extraheader",
+        "GIT_CONFIG_VALUE_1": header,
+        "GIT_CONFIG_PARAMETERS": f"'http.extraheader'='{header}'",
+        "AWS_SECRET_ACCESS_KEY": "of the data's remote",
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    seen = tmp_path / "seen"
+    stage = f"python -c \"import os, json; open('{seen}', 'w').write(json.dumps(dict(os.environ)))\""
+    with clones.make(head(repository)) as clone:
+        clone.workspace.write_text("dvc.yaml", json.dumps({"stages": {"look": {"cmd": stage}}}))
+        assert clone.run(("dvc", "repro", "-q"), progress=quiet).exit_code == 0
+    found = json.loads(seen.read_text())
+    assert found.keys() & given.keys() == {"AWS_SECRET_ACCESS_KEY"}
+    assert not [name for name, value in found.items() if "ghs_secret" in value or "c2VjcmV0" in value]
 
 
 def test_a_machine_that_knows_nobody_commits_all_the_same(clones, repository, monkeypatch):
