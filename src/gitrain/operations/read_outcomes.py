@@ -5,6 +5,7 @@ from datetime import datetime
 import polars as pl
 
 from gitrain.data.validation import validate
+from gitrain.data.validation_report import shown
 from gitrain.errors import GitrainError
 from gitrain.operations.stage import Stage
 
@@ -34,10 +35,11 @@ def read_outcomes(stage: Stage, *, before: datetime) -> list[pl.DataFrame]:
             frame = table.source.read(batch)
             result = validate(frame, table.contract.without_time(), table=table.name, batch=None, scheme=scheme)
         except GitrainError as error:
-            stage.progress(f"labels: the source of {table.name} has no {batch}: {error.what}")
+            stage.progress(f"labels: the source of {table.name} has no {batch}: {shown(error.what)}")
             break
         except Exception as error:  # a source of the project's own may raise anything
-            stage.progress(f"labels: the source of {table.name} failed for {batch}: {type(error).__name__}: {error}")
+            said = shown(f"{type(error).__name__}: {error}")
+            stage.progress(f"labels: the source of {table.name} failed for {batch}: {said}")
             break
         found.append(result.kept)
         stage.progress(f"labels: {table.name} {batch}, {result.kept.height:,} rows from the source")
