@@ -37,7 +37,7 @@ class FakeGitHub:
         brought: the pull requests of a commit.
         teams: `organisation/team` to members.
         issues: by number; pull requests are issues too, as GitHub lists them.
-        faults: statuses, by the start of `VERB path`, that come before the true answer.
+        faults: statuses or answers, by the start of `VERB path`, that come before the true answer.
         asked: `VERB path?query` of all requests.
     """
 
@@ -61,7 +61,7 @@ class FakeGitHub:
     brought: dict[str, list[int]] = field(default_factory=dict)
     teams: dict[str, list[str]] = field(default_factory=dict)
     issues: dict[int, dict[str, Any]] = field(default_factory=dict)
-    faults: dict[str, list[int]] = field(default_factory=dict)
+    faults: dict[str, list[int | Response]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     tokens: set[str] = field(default_factory=set)
     url: str = ""
@@ -94,7 +94,10 @@ class FakeGitHub:
         self.tokens.add(request.headers.get("authorization", ""))
         for start, statuses in self.faults.items():
             if line.startswith(start) and statuses:
-                return JSONResponse({"message": "Resource not accessible by integration"}, statuses.pop(0))
+                fault = statuses.pop(0)
+                if isinstance(fault, Response):
+                    return fault
+                return JSONResponse({"message": "Resource not accessible by integration"}, fault)
         body = await request.json() if request.method in ("PATCH", "POST", "PUT") else {}
         found = self._found(request, request.url.path.strip("/").split("/"), body)
         if found is None:

@@ -23,6 +23,7 @@ TRANSIENT = (500, 502, 503, 504)
 
 _TRIES = 4
 _PAGE = 100
+_LONGEST_WAIT = 60.0
 # Whoever has more pull requests for one branch, or more rules, has them read in part, and the oldest are left out.
 _MOST_PAGES = 20
 
@@ -62,36 +63,39 @@ class GitHubApi:
         parameters: Mapping[str, str] | None = None,
         once: bool = False,
     ) -> dict[str, Any]:
-        """One answer; tried again where GitHub is overloaded, never where it refuses.
+        """One answer; tried again where GitHub is overloaded or wants fewer requests, never where it refuses.
 
         Args:
             verb: of HTTP.
             place: the path.
             payload: is sent as JSON.
             parameters: of the query.
-            once: is not tried again: what must not be made twice may have been made although the answer was lost.
+            once: is not tried again: what must not be made twice may have been made although the answer was lost. Of
+                a request too many nothing was made.
 
         Raises:
             GitHubRefusal: GitHub refuses.
             IntegrationError: it cannot be reached.
         """
-        tries = 1 if once else _TRIES
-        for attempt in range(tries):
+        for attempt in range(_TRIES):
+            seconds = 2.0**attempt
             try:
                 _, found = self._client.requester.requestJsonAndCheck(
                     verb, place, parameters=dict(parameters or {}), input=dict(payload) if payload else None
                 )
                 return cast("dict[str, Any]", found)
             except GitHubRefusal as error:
-                if error.status not in TRANSIENT or attempt == tries - 1:
+                limited = _is_limit(error)
+                if attempt == _TRIES - 1 or not (limited or (error.status in TRANSIENT and not once)):
                     raise
+                seconds = max(seconds, _asked_wait(error)) if limited else seconds
             except (requests.RequestException, OSError) as error:
-                if attempt == tries - 1:
+                if once or attempt == _TRIES - 1:
                     raise IntegrationError(
                         f"{self.url} cannot be reached: {type(error).__name__}",
                         fix="look at the network, and try again.",
                     ) from error
-            self.pause(2.0**attempt)
+            self.pause(seconds)
         raise AssertionError("unreachable")
 
     def items(
@@ -129,6 +133,8 @@ class GitHubApi:
             403: f"give the token the right to write {rights}; for workflows that is a setting of the repository.",
             404: "let the token see this repository.",
         }.get(error.status, "look at what GitHub says, and try again.")
+        if _is_limit(error):
+            fix = "wait until GitHub takes requests of this token again, within an hour, and try again."
         return IntegrationError(f"{self.name} refused {what}: {error.status} {said_by(error)}", fix=fix)
 
     @cached_property
@@ -156,3 +162,20 @@ def said_by(error: GitHubRefusal) -> str:
     """What GitHub said when it refused, on one line."""
     message = error.data.get("message") if isinstance(error.data, Mapping) else error.data
     return " ".join(str(message or "").split())[:300]
+
+
+def _is_limit(error: GitHubRefusal) -> bool:
+    """Whether GitHub refuses for the number of requests alone: some limits are told by 403, like a missing right."""
+    if error.status != 403:
+        return error.status == 429
+    return bool(_header(error, "retry-after")) or "rate limit" in said_by(error).lower()
+
+
+def _asked_wait(error: GitHubRefusal) -> float:
+    """The seconds that GitHub asks to wait, as far as they are waited."""
+    text = _header(error, "retry-after")
+    return min(float(text), _LONGEST_WAIT) if text.isdecimal() else 0.0
+
+
+def _header(error: GitHubRefusal, name: str) -> str:
+    return next((str(value).strip() for key, value in (error.headers or {}).items() if key.lower() == name), "")

@@ -1,6 +1,7 @@
 """Carry out a retraining: begin it once, make the candidate, and end in one pull request, one issue, or nothing."""
 
 import contextlib
+import errno
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -103,8 +104,10 @@ def open_retraining(
             _tell(tools, plan, begun, error, progress)
             raise
         except OSError as error:
-            what = f"{error.filename or 'a file'} cannot be written: {error.strerror or error}"
-            broken = IntegrationError(what, fix="make room; the next run begins anew.")
+            what = f"{error.filename or 'a file'} cannot be read or written: {error.strerror or error}"
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            fix = "make room" if full else "see that this user can read and write there"
+            broken = IntegrationError(what, fix=f"{fix}; the next run begins anew.")
             _tell(tools, plan, begun, broken, progress)
             raise broken from error
 

@@ -263,6 +263,8 @@ def _hindrances(
     for record in reversed(tried):
         if record.ending in CONCLUDED:
             sentence = f"the same inputs were tried on {record.began:%Y-%m-%d %H:%M} UTC: {_told(record)}"
+            if asked:
+                sentence += "; give another reason to try them again"
             yield Hindrance.TRIED, sentence, None
     last = _newest(facts, CONCLUDED - {RetrainingEnding.BAD_DATA})
     if last is not None and not asked:

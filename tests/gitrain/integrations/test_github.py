@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from starlette.responses import JSONResponse
 from tests.gitrain.fake_github import REPOSITORY, FakeGitHub, serving
 from tests.gitrain.forge import PREPROD, forge_at, git
 
@@ -141,6 +142,26 @@ def test_a_refusal_is_told_at_once_and_holds_no_token(forge, fake, waited, statu
         forge.find("suspend/preprod")
     assert waited == []
     assert TOKEN not in str(error.value) + repr(forge)
+
+
+def limits():
+    said = {"message": "You have exceeded a secondary rate limit. Please wait a few minutes."}
+    asked = JSONResponse({"message": "Slow down"}, 403, headers={"Retry-After": "30"})
+    return [429, JSONResponse(said, 403), asked]
+
+
+def test_too_many_requests_are_waited_for(forge, fake, change, waited):
+    fake.faults[f"POST {PLACE}/pulls"] = limits()
+    assert forge.propose(change()).number == 1
+    assert waited == [1.0, 2.0, 30.0]
+
+
+def test_a_limit_that_lasts_is_no_missing_right(forge, fake, waited):
+    fake.faults[f"GET {PLACE}/pulls"] = [*limits(), *limits()]
+    with pytest.raises(IntegrationError, match="429") as error:
+        forge.find("suspend/preprod")
+    assert error.value.fix.startswith("wait until GitHub takes requests")
+    assert waited == [1.0, 2.0, 30.0]
 
 
 def test_a_server_that_is_not_there(forged, waited):

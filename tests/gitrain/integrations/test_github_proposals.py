@@ -178,6 +178,12 @@ def test_a_refused_issue_is_told(issues, fake, status):
     assert TOKEN not in str(error.value)
 
 
+def test_an_issue_too_many_at_once_is_opened_after_a_while(issues, fake):
+    fake.faults[f"POST {PLACE}/issues"] = [429]
+    assert issues.keep("retraining", "Broken", "alas").number == 1
+    assert len(fake.issues) == 1
+
+
 def test_without_a_token_nothing_is_written(forged, fake, wanted):
     api = GitHubApi(REPOSITORY, None, url=fake.url)
     with pytest.raises(UsageError, match="needs a token"):

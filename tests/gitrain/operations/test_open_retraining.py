@@ -1,6 +1,8 @@
 """Retrainings on real Git: one pull request, one issue or nothing; what breaks on the way is told and gone past."""
 
+import errno
 import json
+import os
 from datetime import timedelta
 
 import pytest
@@ -254,16 +256,21 @@ def test_a_command_that_breaks_is_told_and_the_next_run_goes_on(world, retrain, 
     assert git(world.origin, "ls-tree", "--name-only", "issues") == ""
 
 
-def test_a_full_disk_is_told_and_the_next_run_goes_on(world, retrain, monkeypatch):
+@pytest.mark.parametrize(
+    ("number", "fix"),
+    [(errno.ENOSPC, "make room"), (errno.EDQUOT, "make room"), (errno.EACCES, "see that this user can read and write")],
+)
+def test_a_disk_that_refuses_is_told_and_the_next_run_goes_on(world, retrain, monkeypatch, number, fix):
     world.deliver("2024-05")
 
     def full(*_, **__):
-        raise OSError(28, "No space left on device")
+        raise OSError(number, os.strerror(number))
 
     with monkeypatch.context() as patch:
         patch.setattr("gitrain.integrations.files.os.fsync", full)
-        with pytest.raises(IntegrationError, match="No space left on device"):
+        with pytest.raises(IntegrationError, match=os.strerror(number)) as error:
             retrain()
+        assert error.value.fix.startswith(fix)
     assert endings(world) == ["ERROR"]
     assert sorted(path.name for path in (world.root / ".gitrain/retraining").iterdir()) == ["holder", "lock"]
     assert retrain().record.ending is RetrainingEnding.PROPOSED

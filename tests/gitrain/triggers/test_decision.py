@@ -159,6 +159,14 @@ def test_other_data_or_rules_are_another_try():
     assert decide(facts(records=tried, base="d" * 40), POLICY).hindrance is Hindrance.TRIED
 
 
+def test_who_asks_again_is_told_what_would_be_another_try():
+    tried = record(RetrainingEnding.REFUSED, of=facts(request="please"))
+    asked = decide(facts(records=(tried,), request="please"), POLICY)
+    assert asked.hindrance is Hindrance.TRIED
+    assert asked.sentence.endswith("give another reason to try them again")
+    assert "another reason" not in decide(facts(records=(record(RetrainingEnding.REFUSED),)), POLICY).sentence
+
+
 def test_one_at_a_time():
     running = record(None, ago=timedelta(minutes=119), digest=f"sha256:{'9' * 64}")
     plan = decide(facts(records=(running,)), POLICY)
