@@ -140,8 +140,9 @@ class LocalDeployer:
 
     @property
     def proxy_folder(self) -> Path:
-        """Where the proxy that users reach keeps its own files."""
-        return self._folder / "proxy" / _plain(self._listen)
+        """Where the proxy that users reach now keeps its own files; the file may want them elsewhere by now."""
+        route = self._read(_ROUTE, _RouteFile)
+        return self._folder / "proxy" / _plain(self._listen if route is None else route.listen)
 
     @property
     def online_store(self) -> str:

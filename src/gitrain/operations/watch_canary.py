@@ -25,7 +25,8 @@ __all__ = ["CanaryWatch", "requests_needed"]
 
 _BETWEEN = 1.0
 _TOLD_EVERY = 10.0
-# Longer than a look at a busy replica takes, and than a replica is not ready for while its store is away.
+# Longer than a look at a busy replica takes, and than a replica is not ready for while its store is away; and longer
+# than the proxy takes to write a request down.
 _SILENT_SECONDS = 10.0
 
 
@@ -37,7 +38,7 @@ def requests_needed(strategy: Strategy, percent: int) -> int:
     """
     copied = strategy.shadow.percent if strategy.shadow is not None else 0
     parts = [(0, strategy.shadow.seconds)] if strategy.shadow is not None else []
-    parts += [(step.percent, step.seconds) for step in strategy.steps if step.percent < 100]
+    parts += [(step.percent, step.seconds) for step in strategy.steps]
     seen = [((share + copied * (100 - share) / 100) * seconds, share) for share, seconds in parts]
     total = sum(weight for weight, _ in seen)
     by_then = sum(weight for weight, share in seen if share <= percent)
@@ -81,9 +82,12 @@ class CanaryWatch:
         counts, judge = self._counts, strategy.judge
         needed = requests_needed(strategy, stretch.percent)
         begun = told = self.seconds()
+        before, logged = counts.answered, 0
         with self.proxied() as requests:
             while True:
-                silent = self._look(counts, stretch, requests())
+                seen = requests()
+                logged += len(seen)
+                silent = self._look(counts, stretch, seen)
                 verdicts = judge_canary(
                     counts.of_challenger(self.file.slow_seconds),
                     counts.of_champion(self.file.slow_seconds),
@@ -91,13 +95,18 @@ class CanaryWatch:
                     requests=needed,
                     alpha=judge.alpha,
                 )
-                outcome = worst(verdict.outcome for verdict in verdicts)
                 lasted = self.seconds() - begun
+                # Who asks a release of which the proxy saw nothing is judged by what that says of itself alone.
+                unseen = bool(stretch.percent and not logged and counts.answered > before)
+                if unseen:
+                    verdicts = [_unseen(stretch, counts.answered - before), *verdicts]
+                outcome = worst(verdict.outcome for verdict in verdicts)
                 if silent is not None:
                     return [silent, *verdicts]
                 if outcome is Outcome.FAILED or (lasted >= stretch.seconds and outcome is Outcome.PASSED):
                     return verdicts
-                if lasted >= stretch.seconds + judge.wait_seconds:
+                # Waiting for more requests would show no more of them.
+                if lasted >= stretch.seconds + min(judge.wait_seconds, _SILENT_SECONDS if unseen else math.inf):
                     return verdicts or [_nothing(stretch, lasted)]
                 if self.seconds() - told >= _TOLD_EVERY:
                     told = self.seconds()
@@ -136,6 +145,12 @@ class _Counts:
     _seen_new: dict[str, Counted] = field(default_factory=dict)
     _seen_old: dict[str, Counted] = field(default_factory=dict)
 
+    @property
+    def answered(self) -> int:
+        """The requests that the new release says it has answered, copies included."""
+        statuses = (count for (name, _), count in self._new.grown.items() if name == "gitrain_requests_total")
+        return round(sum(statuses))
+
     def look(self, replica: Replica, numbers: Mapping[Sample, float]) -> None:
         (self._new if replica.id in self.challenger else self._old).look(replica.id, numbers)
 
@@ -170,6 +185,18 @@ def _nothing(stretch: Stretch, lasted: float) -> Verdict:
         name="canary:requests",
         outcome=Outcome.INCONCLUSIVE,
         reason=f"no {whose} came in {lasted:.0f} s that it could be judged by",
+    )
+
+
+def _unseen(stretch: Stretch, answered: int) -> Verdict:
+    name = stretch.environment
+    return Verdict(
+        name="canary:proxy",
+        outcome=Outcome.INCONCLUSIVE,
+        reason=f"the proxy has written down no request, and the new release says that it answered {answered:,}: a proxy "
+        f"that an older version started does not log; restart it: `gitrain deploy stop {name}`, "
+        f"`gitrain deploy apply {name}`",
+        figures={"answered": answered},
     )
 
 

@@ -19,7 +19,8 @@ def open_watch(desired: Desired, deployer: LocalDeployer, progress: Callable[[st
         file=desired.file,
         numbers=_numbers,
         alive=lambda replica: deployer.look(replica).alive,
-        proxied=CaddyRequests(deployer.proxy_folder).watched,
+        # Where users are led when a stretch begins: an earlier step may have led them to another address.
+        proxied=lambda: CaddyRequests(deployer.proxy_folder).watched(),
         seconds=time.monotonic,
         pause=time.sleep,
         progress=progress,

@@ -12,7 +12,7 @@ import time
 import psutil
 import pytest
 from tests.gitrain.deployments import REPOSITORY, Site, ask
-from tests.gitrain.integrations.test_caddy import free_port, process_of
+from tests.gitrain.integrations.test_caddy import free_port, predict, process_of
 from tests.gitrain.operations.test_apply_deployment import processes, wait_for
 
 from gitrain.deployment.deployer import Bundle
@@ -21,6 +21,7 @@ from gitrain.errors import DeploymentError
 from gitrain.integrations.local_deployer import REPLICA, LocalDeployer, bentoml_command
 from gitrain.integrations.local_process import processes_with, start_detached
 from gitrain.verdicts import Outcome, Verdict
+from gitrain.wiring.canaries import open_watch
 
 
 @pytest.fixture
@@ -382,6 +383,30 @@ def test_users_are_led_to_another_address(behind_caddy):
         answered(former)
     assert site.apply().plan.kind == "none"
     assert len(list((site.deployer.folder / "proxy").iterdir())) == 1
+
+
+@pytest.mark.slow
+def test_a_canary_is_watched_where_users_are_led_also_if_the_file_names_another_address(behind_caddy):
+    site = behind_caddy
+    seen = []
+
+    def watch(stretch):
+        seen.append((site.deployer.proxy_folder, site.observe().listen))
+        with open_watch(site.desired, site.deployer, seen.append).proxied() as requests:
+            predict(int(site.former.rpartition(":")[2]))
+            end = time.monotonic() + 20
+            while not (found := requests()):
+                assert time.monotonic() < end
+            seen.append(len(found))
+        seen.append(site.observe().listen)
+        return [Verdict(name="canary:errors", outcome=Outcome.FAILED, reason="too many")]
+
+    site.former, site.listen = site.listen, site.another
+    site.tools_given = {"watch": watch}
+    site.desire(site.release("1.1.0"), strategy={"kind": "canary", "steps": [{"percent": 10, "seconds": 1}]})
+    site.apply()
+    folder = site.deployer.folder / "proxy" / site.former.replace(":", "-")
+    assert seen == [(folder, site.former), 1, site.former]
 
 
 @pytest.mark.slow

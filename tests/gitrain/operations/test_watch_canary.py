@@ -50,6 +50,7 @@ class World:
         self.silent, self.gone = set(), set()
         self.said = []
         self.opened = 0
+        self.logs = True
         self.watch = CanaryWatch(
             file=document,
             numbers=self.numbers,
@@ -75,7 +76,7 @@ class World:
 
         def since():
             found, self.seen = self.seen, []
-            return found
+            return found if self.logs else []
 
         yield since
         self.opened -= 1
@@ -212,6 +213,27 @@ def test_a_champion_that_says_nothing_fails_nobody():
     assert outcome is Outcome.INCONCLUSIVE
     assert verdicts["errors"].outcome is Outcome.PASSED
     assert verdicts["positive"].outcome is Outcome.INCONCLUSIVE
+
+
+def test_a_proxy_that_does_not_log_lets_nobody_pass():
+    """It was started by a version that had no log: what users got from the new release is unknown."""
+    world = World(file())
+    world.logs = False
+    outcome, verdicts = world.step(50)
+    assert (outcome, world.now) == (Outcome.INCONCLUSIVE, 30.0)
+    assert "`gitrain deploy stop test`, `gitrain deploy apply test`" in verdicts["proxy"].reason
+    assert verdicts["proxy"].figures["answered"] == 30 * 50
+    # A worse one is ended at once all the same.
+    world = World(file(), errors=0.5)
+    world.logs = False
+    assert world.step(50)[0] is Outcome.FAILED
+
+
+def test_a_proxy_has_to_log_in_each_stretch():
+    world = World(file())
+    assert world.step(10)[0] is Outcome.PASSED
+    world.logs = False
+    assert world.step(50)[1]["proxy"].outcome is Outcome.INCONCLUSIVE
 
 
 SHADOW = {"percent": 20, "seconds": 10}
