@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Literal
 
+from gitrain.deployment.promotion import goes_back
 from gitrain.deployment.record import DeploymentRecord, Ending, RunningRelease
 from gitrain.deployment.replicas import Desired, Observed, Replica, UnderWay
 from gitrain.deployment.steps import (
@@ -127,11 +128,10 @@ def _deploy(desired: Desired, observed: Observed, release: RunningRelease, recor
     file, runtime = desired.file, desired.file.runtime
     under_way = observed.under_way
     former = under_way.former if under_way is not None else observed.running
-    been = any(
-        each.release == release and each.ending is Ending.SUCCEEDED and each.environment == desired.name
-        for each in records
+    here = [each for each in records if each.environment == desired.name]
+    kind: Literal["deploy", "rollback"] = (
+        "rollback" if former is not None and goes_back(here, former, release) else "deploy"
     )
-    kind: Literal["deploy", "rollback"] = "rollback" if been and former is not None else "deploy"
     kept, useless = _chosen(observed, release, runtime.replicas)
     aside = tuple(each for each in observed.replicas if each.release not in (release, former))
     dead = tuple(each for each in observed.of(former) if not each.alive)

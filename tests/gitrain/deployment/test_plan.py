@@ -144,6 +144,17 @@ def test_going_back_takes_a_look_and_no_canary():
     assert plan_deployment(desired(strategy=canary), seen, [record(NEW, Ending.FAILED)]).kind == "deploy"
 
 
+def test_what_was_left_behind_comes_again_as_a_new_release_does():
+    canary = {"kind": "canary", "steps": [{"percent": 5, "seconds": 120}]}
+    history = [record(OLD), record(NEW, minutes=5), record(OLD, minutes=10)]
+    plan = plan_deployment(desired(strategy=canary), RUNNING, history)
+    assert plan.kind == "deploy"
+    assert {"probe contract", "probe load", "canary 5 %"} <= set(names(plan))
+    # The way back stays a way back, however often it was gone.
+    back = plan_deployment(desired(OLD, strategy=canary), observed(replica(1, NEW), routed=[(0, 1)]), history)
+    assert back.kind == "rollback"
+
+
 def test_nothing_is_to_be_done():
     plan = plan_deployment(desired(OLD), RUNNING)
     assert (plan.kind, plan.steps, plan.outcome) == ("none", (), Outcome.PASSED)
