@@ -1,3 +1,4 @@
+import shutil
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -6,7 +7,7 @@ import pytest
 
 from gitrain.errors import UsageError
 from gitrain.operations.replay.batches import stage_through
-from gitrain.operations.replay.candidates import Trials
+from gitrain.operations.replay.candidates import Trials, judge
 from gitrain.operations.replay.merges import Alarm, Main
 from gitrain.operations.replay.past import MergedModel
 from gitrain.pipeline.layout import EVALUATION, LOCK, MODEL, MODEL_MANIFEST, PARAMS
@@ -100,6 +101,35 @@ def test_the_budget_holds(trials):
     assert main.decide(MARCH + timedelta(days=4), None) is None
     assert main.waiting == ("2024-04",)
     assert main.decide(MARCH + timedelta(days=10), None).batch == "2024-04"
+
+
+def test_other_code_makes_and_judges_its_candidates_anew(trials, tmp_path):
+    """A candidate of one code is no answer to what another code would make of the same batches."""
+    opened_folders = []
+    origin = trials.candidate("2024-03").stage.workspace.root
+    copy = tmp_path / "candidate"
+    shutil.copytree(origin, copy, symlinks=True, ignore=shutil.ignore_patterns("gates"))
+
+    def open_folder(name):
+        opened_folders.append(name)
+        return open_workspace(copy)
+
+    def candidate(code):
+        stage = replace(trials.stage, code=code)
+        return replace(trials, stage=stage, open_folder=open_folder, made={}).candidate("2024-03")
+
+    candidates = [candidate(code) for code in ("code", "code", "other code")]
+    assert opened_folders[0] == opened_folders[1] == origin.name
+    assert opened_folders[2] != origin.name
+    assert opened_folders[2].startswith("2024-03-")
+
+    merged = MergedModel((trials.stage.workspace.root.parent / "parcels" / PARAMS).read_text(), candidates[0])
+    judged = [
+        judge(each, trials.model_format, merged, merged, today=APRIL.date(), stopwatch=time.monotonic)
+        for each in candidates
+    ]
+    assert [reused for _, _, reused in judged] == [False, True, False]
+    assert len(list((copy / "gates").iterdir())) == 2
 
 
 def test_what_was_merged_is_a_commit_as_gates_read_it(trials):

@@ -246,10 +246,14 @@ def test_a_run_that_was_killed_goes_on(lived, tmp_path):
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert not (folder / "replay.json").exists()
-    assert len(list(folder.glob("candidates/*/finished.json"))) >= 2
+    finished = {path: path.stat().st_mtime_ns for path in folder.glob("candidates/*/finished.json")}
+    assert len(finished) >= 2
     ended = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
 
     assert ended.returncode == 0, ended.stderr
     report = ReplayReport.model_validate(json.loads(ended.stdout))
     assert timeless(report) == timeless(lived.report)
     assert json.loads((folder / "replay.json").read_text()) == json.loads(ended.stdout)
+    # What was finished then is not made again, and not all was.
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished
+    assert len(finished) < len(list(folder.glob("candidates/*/finished.json")))
