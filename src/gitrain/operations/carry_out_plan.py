@@ -23,14 +23,12 @@ from gitrain.deployment.steps import (
     StopStep,
 )
 from gitrain.errors import GitrainError, UsageError
+from gitrain.operations.await_replicas import Waiting
 from gitrain.release.record import RecordedVerdict
 from gitrain.verdicts import Outcome, Verdict, worst
 
 __all__ = ["Applied", "DeploymentTools", "carry_out"]
 
-_BETWEEN = 0.1
-# A request that the proxy has chosen a replica for has reached it by then.
-_DRAINING = 0.5
 _LONGEST_REASON = 2000
 
 
@@ -119,16 +117,24 @@ class _Run:
     under_way: UnderWay | None = None
     record: DeploymentRecord | None = None
 
+    @property
+    def _waiting(self) -> Waiting:
+        return Waiting(deployer=self.tools.deployer, seconds=self.tools.seconds, pause=self.tools.pause)
+
     def carry_out(self) -> Applied:
         plan = self.plan
         if plan.recorded:
             self.under_way = self._begun()
             self.tools.deployer.note(self.under_way)
-        for step in plan.steps:
-            failure = self._step(step)
-            if failure is not None:
-                self._take_back(failure)
-                return Applied(plan=plan, outcome=failure.outcome, reason=failure.reason, record=self.record)
+        if plan.kind == "undo":
+            problem = self._undo()
+            if problem is not None:
+                return self._left(plan.reason, problem)
+        else:
+            for step in plan.steps:
+                failure = self._step(step)
+                if failure is not None:
+                    return self._take_back(failure)
         outcome, reason = Outcome.PASSED, plan.reason
         if self.record is not None and self.record.ending is not Ending.SUCCEEDED:
             outcome, reason = Outcome.FAILED, self.record.reason
@@ -198,7 +204,8 @@ class _Run:
                 for _ in range(step.number):
                     self.started.append(tools.deployer.start(self._bundle(), runtime))
             case AwaitStep():
-                return [self._await(step)]
+                self.started, verdict = self._waiting.until_ready(step, self.started)
+                return [verdict]
             case ProbeStep():
                 return self._probe(step)
             case CanaryStretch():
@@ -209,40 +216,12 @@ class _Run:
             case StopStep():
                 # Of what ends, somebody may be sent copies.
                 tools.deployer.copy_requests(None)
-                self._drain(step.replicas, step.patience)
+                routed = [each for each in step.replicas if each.alive and self.observed.routed(each)]
+                self._waiting.until_drained(routed, step.patience)
                 tools.deployer.stop(step.replicas, patience=step.patience)
             case RecordStep():
                 raise ValueError("a record is no effect on what runs")
         return ()
-
-    def _await(self, step: AwaitStep) -> Verdict:
-        """Wait until every started replica is ready."""
-        tools, name = self.tools, "deploy:ready"
-        begun = tools.seconds()
-        left = list(self.started)
-        while left:
-            seen = [tools.deployer.look(replica) for replica in left]
-            gone = next((replica for replica in seen if not replica.alive), None)
-            late = tools.seconds() - begun > step.seconds
-            left = [replica for replica in seen if not replica.ready]
-            self.started = [next((s for s in seen if s.id == each.id), each) for each in self.started]
-            if gone is not None or (late and left):
-                bad = gone or left[0]
-                what = "ended by itself" if gone is not None else f"was not ready within {step.seconds:g} s"
-                log = tools.deployer.log(bad)
-                said = f"; its log ends with: {log}" if log else ""
-                return Verdict(
-                    name=name,
-                    outcome=Outcome.FAILED,
-                    reason=f"a replica of {step.release.version} {what}{said}",
-                    figures={"port": bad.port},
-                )
-            if left:
-                tools.pause(_BETWEEN)
-        seconds = round(tools.seconds() - begun, 2)
-        reason = f"all that was started is ready after {seconds:g} s"
-        figures = {"seconds": seconds, "limit": step.seconds, "replicas": len(self.started)}
-        return Verdict(name=name, outcome=Outcome.PASSED, reason=reason, figures=figures)
 
     def _probe(self, step: ProbeStep) -> Sequence[Verdict]:
         """Every replica that was started is asked for known rows; one of them stands for all in what takes longer."""
@@ -293,23 +272,6 @@ class _Run:
             shares.append(Share(percent=percent, ports=ports))
         self.tools.deployer.route(listen, backends_of(shares))
 
-    def _drain(self, replicas: Sequence[Replica], patience: float) -> None:
-        """Let replicas that had requests until now take up what the proxy has sent them.
-
-        A service that is told to end closes connections on which it has read nothing yet. If it is slow, many requests
-        wait there; whoever is answered after them knows that none does any more.
-        """
-        tools = self.tools
-        left = [replica for replica in replicas if replica.alive and self.observed.routed(replica)]
-        begun = tools.seconds()
-        if left:
-            tools.pause(_DRAINING)
-        while left and tools.seconds() - begun < patience:
-            seen = [tools.deployer.look(replica) for replica in left]
-            left = [replica for replica in seen if replica.alive and not replica.ready]
-            if left:
-                tools.pause(_BETWEEN)
-
     def _serving(self, release: RunningRelease) -> tuple[Replica, ...]:
         """The replicas of a release that take requests from now on."""
         found = [each for each in self.observed.of(release) if each.usable and each.id not in self.plan.retired]
@@ -328,30 +290,46 @@ class _Run:
             self.under_way = self.under_way.model_copy(update={"steps": (*self.under_way.steps, step)})
             self.tools.deployer.note(self.under_way)
 
-    def _take_back(self, failure: _Failure) -> None:
+    def _take_back(self, failure: _Failure) -> Applied:
         """The former release gets all requests again, and what was started ends."""
         tools = self.tools
         tools.progress(f"{self.plan.environment}: {failure.ending.value}: {failure.reason}")
-        patience = tools.desired.file.runtime.stop_seconds
         if self.under_way is None:
             # A release that stays lost replicas, and new ones could not be had.
             observed = tools.deployer.observe()
             ids = {replica.id for replica in self.observed.replicas}
             new = [each for each in observed.replicas if each.id not in ids and not observed.routed(each)]
-            tools.deployer.stop(new, patience=patience)
-            return
+            tools.deployer.stop(new, patience=tools.desired.file.runtime.stop_seconds)
+            return Applied(plan=self.plan, outcome=failure.outcome, reason=failure.reason)
         # Whoever is killed from here on leaves word that nothing but this is left to do.
         self.under_way = self.under_way.model_copy(
             update={"ending": failure.ending, "reason": failure.reason[:_LONGEST_REASON]}
         )
         tools.deployer.note(self.under_way)
-        undo = plan_undo(tools.desired, tools.deployer.observe())
-        run = _Run(tools, undo, tools.deployer.observe(), under_way=self.under_way)
-        for step in undo.steps:
-            problem = run._step(step)
+        observed = tools.deployer.observe()
+        run = _Run(tools, plan_undo(tools.desired, observed), observed, under_way=self.under_way)
+        problem = run._undo()
+        if problem is not None:
+            return self._left(failure.reason, problem)
+        return Applied(plan=self.plan, outcome=failure.outcome, reason=failure.reason, record=run.record)
+
+    def _undo(self) -> _Failure | None:
+        """Take back as planned; what keeps it from that, if anything does.
+
+        Whatever comes after a step that failed builds on it: a release must not end while requests are sent to it, nor
+        be recorded as taken back. What is noted as under way stays, and the next pass goes on.
+        """
+        for step in self.plan.steps:
+            problem = self._step(step)
             if problem is not None:
-                tools.progress(f"{self.plan.environment}: could not be taken back: {problem.reason}")
-        self.record = run.record
+                return problem
+        return None
+
+    def _left(self, reason: str, problem: _Failure) -> Applied:
+        """Neither taken back nor recorded: something here is broken."""
+        said = f"{reason}; it could not be taken back, which the next pass tries again: {problem.reason}"
+        self.tools.progress(f"{self.plan.environment}: could not be taken back: {problem.reason}")
+        return Applied(plan=self.plan, outcome=Outcome.ERROR, reason=said)
 
     def _record(self, step: RecordStep) -> None:
         under_way, tools = self.under_way, self.tools

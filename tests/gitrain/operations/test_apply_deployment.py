@@ -441,6 +441,37 @@ def test_an_abort_that_was_killed_is_finished_and_the_release_gets_no_more_reque
     assert endings(running)[-1] == ("1.1.0", "deploy", "ABORTED")
 
 
+def test_a_proxy_that_refuses_leaves_the_rest_of_taking_back_to_the_next_pass(running):
+    """Nobody ends whom requests are sent to, and nothing is recorded that did not happen."""
+    deployer, refusals = running.deployer, []
+
+    def watch(stretch):
+        def refuse(listen, backends):
+            refusals.append(backends)
+            raise DeploymentError("the proxy refuses", fix="look at its log.")
+
+        deployer.route = refuse
+        return [Verdict(name="canary:errors", outcome=Outcome.FAILED, reason="5 % of 300 requests")]
+
+    running.desire(running.release("1.1.0"), strategy=CANARY)
+    running.tools_given = {"watch": watch, "deployer": deployer}
+    done = running.apply()
+    assert (done.outcome, done.record) == (Outcome.ERROR, None)
+    assert "5 % of 300 requests; it could not be taken back" in done.reason
+    assert "the proxy refuses" in done.reason
+    assert versions(running) == {"1.0.0": 9, "1.1.0": 1}
+    # As often as it is refused.
+    again = running.apply()
+    assert (again.plan.kind, again.outcome, len(refusals)) == ("undo", Outcome.ERROR, 2)
+    left = running.observe().under_way
+    assert (left.ending, left.reason) == (Ending.ABORTED, "canary:errors: 5 % of 300 requests")
+    running.tools_given = {}
+    assert running.apply().plan.kind == "refused"
+    assert versions(running) == {"1.0.0": 1}
+    assert alive(running) == ["1.0.0"]
+    assert endings(running)[-1] == ("1.1.0", "deploy", "ABORTED")
+
+
 def test_an_interrupted_deployment_is_recorded_where_another_release_is_desired_since(running):
     given_up = running.release("1.1.0")
     running.deployer.note(under_way(running, given_up, running.first))
