@@ -205,7 +205,7 @@ def _series(series: Series, across: Scale, up: Scale) -> Markup:
 
 
 def _hints(hints: Sequence[str], plot: Plot, across: Scale) -> Iterator[Markup]:
-    column = across(1) - across(0) if len(hints) > 1 else plot.width
+    column = (plot.width - plot.left - plot.right) / max(len(hints), 1)
     for place, hint in enumerate(hints):
         yield element(
             "rect",

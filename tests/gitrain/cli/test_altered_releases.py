@@ -110,6 +110,7 @@ def test_every_field_of_a_record_is_verified(run, forged, stored, published):
 @pytest.mark.parametrize("kind", ["missing", "unknown", "other"])
 def test_what_is_no_record_any_more_is_refused_wherever_it_is_read(run, forged, stored, kind):
     record = forged.made["1.0.0"].record
+    GitRepository(forged.root).add_tag(release_tag(record))
     forged.commit("Desire it", **{"environments__preprod.yaml": wanted(record)})
     payload = record.to_payload()
     for at in leaves(payload):
@@ -128,6 +129,9 @@ def test_what_is_no_record_any_more_is_refused_wherever_it_is_read(run, forged, 
         if code == 0:
             # A metric or a figure fewer or more is still a record; the tag is what tells.
             assert at[0] in ("metrics", "verdicts"), (kind, at)
+            code, out, _ = run("release", "verify", "1.0.0", "--json")
+            assert code == 1, (kind, at)
+            assert any("names the record" in reason for reason in failures(out)), (kind, at, out)
             continue
         assert code in (2, 3), (kind, at)
         assert "records/1.0.0.json" in err, (kind, at, err)

@@ -1,10 +1,11 @@
 """Which Python serves a release: this one, or one made once by what stands for uv."""
 
-import os
+import hashlib
 import platform
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from gitrain.testing.releases import make_release
 
 HERE = ".".join(platform.python_version_tuple()[:2])
 NUMPY = f"numpy==2.3.0 --hash=sha256:{'0' * 64}\n"
+UV_HERE = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
 UV = """#!/bin/sh
 echo "$@" >> {log}
 if [ "$1" = venv ]; then for last; do :; done; mkdir -p "$last/bin"; touch "$last/bin/python"; fi
@@ -138,7 +140,66 @@ def test_uv_is_found_beside_this_python(monkeypatch, tmp_path):
     program = tmp_path / "uv"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
-    monkeypatch.setenv("PATH", os.defpath)
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    assert find_uv() in {str(program), "/usr/bin/uv", "/bin/uv"}
-    assert subprocess.run([str(program)], check=False).returncode == 0
+    assert find_uv() == str(program)
+
+
+def test_uv_on_path_goes_before_the_one_beside_this_python(monkeypatch, tmp_path):
+    for folder in ("path", "beside"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "uv").write_text("#!/bin/sh\n")
+        (tmp_path / folder / "uv").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "path"))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "beside/python"))
+    assert find_uv() == str(tmp_path / "path/uv")
+
+
+class Elsewhere(Installed):
+    """An `Installed` of which it is said that every marker applies."""
+
+    def applies(self, marker):
+        return True
+
+
+@pytest.mark.skipif(UV_HERE is None, reason="uv is not on this machine")
+def test_the_real_uv_makes_an_environment_and_knows_the_options_that_it_is_given(monkeypatch, tmp_path, bundle):
+    """Of requirements of which none applies here: nothing is asked of any index."""
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+    hashed = f"--hash=sha256:{'0' * 64}"
+    (bundle.folder / "src/requirements.txt").write_text(f"numpy==2.3.0 ; sys_platform == 'nowhere' {hashed}\n")
+    found = ReleasePython(tmp_path / "venvs", Elsewhere(), program=lambda: str(UV_HERE))
+    python = found(bundle)
+    asked = "import sys, platform; print(platform.python_version(), sys.prefix)"
+    said = subprocess.run([str(python), "-I", "-c", asked], check=True, capture_output=True, text=True).stdout.split()
+    assert said[0].startswith(f"{HERE}.")
+    assert Path(said[1]).resolve() == python.parents[1].resolve()
+    assert list(python.parents[1].rglob("*.dist-info")) == []
+    # It is finished, so it is not made again.
+    assert ReleasePython(tmp_path / "venvs", Elsewhere(), program=lambda: pytest.fail("made again"))(bundle) == python
+
+
+@pytest.mark.skipif(UV_HERE is None, reason="uv is not on this machine")
+def test_the_real_uv_takes_no_package_of_another_content(monkeypatch, tmp_path, bundle):
+    wheel = tmp_path / "wheels/nothing-1.0-py3-none-any.whl"
+    wheel.parent.mkdir()
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("nothing.py", "")
+        archive.writestr("nothing-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: nothing\nVersion: 1.0\n")
+        archive.writestr("nothing-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr("nothing-1.0.dist-info/RECORD", "")
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("UV_FIND_LINKS", str(wheel.parent))
+    requirements = bundle.folder / "src/requirements.txt"
+    requirements.write_text(f"nothing==1.0 --hash=sha256:{'0' * 64}\n")
+    found = ReleasePython(tmp_path / "venvs", Installed(), program=lambda: str(UV_HERE))
+    with pytest.raises(DeploymentError, match=r"(?i)\bhash"):
+        found(bundle)
+    requirements.write_text(f"nothing==1.0 --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n")
+    python = found(bundle)
+    subprocess.run([str(python), "-I", "-c", "import nothing"], check=True)

@@ -18,10 +18,113 @@ ANYTHING = st.one_of(st.none(), st.floats())
 PLOT = Plot(width=100, height=50, left=10, right=10, top=5, bottom=5)
 
 
-def coordinates(markup):
-    """Every number of a drawing's paths."""
-    paths = re.findall(r' d="([^"]*)"', markup)
-    return [float(number) for path in paths for number in re.findall(r"-?\d+(?:\.\d+)?", path)]
+# Numbers in paths and attributes are rounded.
+ROUNDED = 0.1
+# Letters may stand out a little: what lies within is the point that they begin, end or have their middle at.
+LETTERS = 2.0
+
+
+def points_of(path):
+    """Where the pen of a path has been: M, L, H, V (absolute), h, v, l (relative) and z are all that is drawn with."""
+    x = y = 0.0
+    start = (x, y)
+    tokens = re.findall(r"[A-Za-z]|-?\d+(?:\.\d+)?", path)
+    assert "".join(tokens) == path.replace(" ", ""), path
+    place, command = 0, ""
+    while place < len(tokens):
+        if tokens[place].isalpha():
+            command, place = tokens[place], place + 1
+            if command in "zZ":
+                (x, y) = start
+                continue
+        taken = 2 if command in "MLl" else 1
+        given = [float(token) for token in tokens[place : place + taken]]
+        place += taken
+        match command:
+            case "M" | "L":
+                x, y = given
+            case "H":
+                (x,) = given
+            case "V":
+                (y,) = given
+            case "l":
+                x, y = x + given[0], y + given[1]
+            case "h":
+                x += given[0]
+            case "v":
+                y += given[0]
+            case _:
+                raise AssertionError(f"{command} in {path}")
+        if command == "M":
+            start = (x, y)
+        yield x, y
+
+
+def corners_of(node):
+    """The points that an element reaches to; for text the one that it stands at."""
+    given = {name: float(node.attributes[name] or 0) for name in NUMERIC if name in node.attributes}
+    match node.name:
+        case "path":
+            yield from points_of(node.attributes["d"] or "")
+        case "line":
+            yield given["x1"], given["y1"]
+            yield given["x2"], given["y2"]
+        case "circle":
+            yield given["cx"] - given["r"], given["cy"] - given["r"]
+            yield given["cx"] + given["r"], given["cy"] + given["r"]
+        case "rect":
+            yield given["x"], given["y"]
+            yield given["x"] + given["width"], given["y"] + given["height"]
+        case "text":
+            yield given["x"], given["y"]
+        case _:
+            # What else has a place has to be asked for it as well.
+            assert not given and "d" not in node.attributes, node.name
+
+
+NUMERIC = ("x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "r", "width", "height")
+
+
+def points_inside(markup):
+    """How many points there are; an AssertionError where one is outside of the frame of the drawing it belongs to."""
+    seen = 0
+    for svg in elements(parse_page(markup)):
+        if svg.name != "svg":
+            continue
+        left, top, width, height = (float(number) for number in (svg.attributes["viewbox"] or "").split())
+        assert (left, top) == (0, 0)
+        for node in elements(svg):
+            slack = LETTERS if node.name == "text" else ROUNDED
+            for x, y in corners_of(node):
+                assert -slack <= x <= width + slack, (node.name, node.attributes, x, width)
+                assert -slack <= y <= height + slack, (node.name, node.attributes, y, height)
+                seen += 1
+    return seen
+
+
+def test_what_leaves_its_frame_is_found():
+    def drawing(child):
+        return f'<svg viewBox="0 0 10 5">{child}</svg>'
+
+    inside = ('<path d="M0 0L10 5M3 3h-3v2l7 0z"/>', '<circle cx="2" cy="2" r="2"/>', '<text x="0" y="5">a</text>')
+    assert all(points_inside(drawing(child)) for child in inside)
+    for child in (
+        '<path d="M0 0L11 5"/>',
+        '<path d="M0 0V6"/>',
+        '<path d="M0 0H11"/>',
+        '<path d="M9 0h2"/>',
+        '<path d="M0 1v-2"/>',
+        '<path d="M9 1l2 0"/>',
+        # Closing a path leads back to where it began.
+        '<path d="M9 1L0 0zh2"/>',
+        '<circle cx="2" cy="4" r="2"/>',
+        '<rect x="8" y="0" width="3" height="1"/>',
+        '<line x1="0" x2="5" y1="0" y2="6"/>',
+        '<text x="13" y="0">a</text>',
+        '<path d="M0 0C1 1 2 2 3 3"/>',
+    ):
+        with pytest.raises(AssertionError):
+            points_inside(drawing(child))
 
 
 @given(NUMBERS, st.floats(1e-3, 1e9), NUMBERS)
@@ -105,9 +208,8 @@ def test_whatever_the_values_are_the_drawing_stays_inside_of_its_frame(low, high
         )
     )  # fmt: skip
 
-    parse_page(made)
     assert "nan" not in made and "inf" not in made
-    assert all(math.isfinite(number) and -921 <= number <= 921 for number in coordinates(made))
+    assert points_inside(made)
 
 
 def test_both_widths_are_drawn_and_their_names_differ():
@@ -137,9 +239,9 @@ def test_distributions_of_any_length_are_drawn(reference, current, sorted_):
     names = ["a rather long name"] * max(len(reference) - 1, 0) if sorted_ else []
     made = distribution("d", "a", "b", reference, current, edges=edges, categories=names)
 
-    parse_page(made + sparkline(reference, current))
-    assert "nan" not in made
-    assert all(-301 <= number <= 301 for number in coordinates(made))
+    both = made + sparkline(reference, current)
+    assert "nan" not in both and "inf" not in both
+    assert points_inside(both)
 
 
 def test_what_is_not_known_stands_apart_and_only_where_there_is_any():
@@ -153,8 +255,9 @@ def test_what_is_not_known_stands_apart_and_only_where_there_is_any():
 def test_intervals_are_drawn_as_far_as_they_are_known(low, value, high, threshold):
     made = interval((0.0, 1.0), low, value, high, threshold)
 
-    parse_page(made)
     assert "nan" not in made and "inf" not in made
+    known = finite([threshold]), finite([value]), finite([low, high])[1:]
+    assert points_inside(made) == 2 * sum(map(len, known))
 
 
 def test_an_interval_above_the_line_is_an_alarm():
@@ -169,5 +272,6 @@ def test_larger_bins_are_larger_dots():
     ]
     found = list(elements(parse_page(calibration_curve("c", "a", "b", points))))
 
+    assert points_inside(calibration_curve("c", "a", "b", points))
     few, many = (float(node.attributes["r"] or 0) for node in found if node.attributes.get("class") == "dot now")
     assert few < many
