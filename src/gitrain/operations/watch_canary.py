@@ -193,9 +193,8 @@ def _unseen(stretch: Stretch, answered: int) -> Verdict:
     return Verdict(
         name="canary:proxy",
         outcome=Outcome.INCONCLUSIVE,
-        reason=f"the proxy has written down no request, and the new release says that it answered {answered:,}: a proxy "
-        f"that an older version started does not log; restart it: `gitrain deploy stop {name}`, "
-        f"`gitrain deploy apply {name}`",
+        reason=f"the proxy wrote down no request, and the new release says that it answered {answered:,}: a proxy of "
+        f"an older version does not log; restart it: `gitrain deploy stop {name}`, `gitrain deploy apply {name}`",
         figures={"answered": answered},
     )
 
