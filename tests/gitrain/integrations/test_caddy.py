@@ -1,11 +1,13 @@
 """A real Caddy before real HTTP servers on the loopback interface."""
 
 import http.client
+import json
 import os
 import shutil
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -229,13 +231,90 @@ def test_the_one_beside_the_interpreter_goes_before_that_on_path(
     assert Path(caddy.find_caddy()).parent == Path(sys.executable).parent
 
 
-def test_a_folder_of_sockets_that_others_can_write_to(proxy, tmp_path, monkeypatch) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    (tmp_path / f"gitrain-{os.getuid()}").mkdir(mode=0o777)
-    (tmp_path / f"gitrain-{os.getuid()}").chmod(0o777)
+@pytest.fixture
+def sockets(monkeypatch) -> Iterator[Path]:
+    """Where the folder of sockets is to be, of a name short enough."""
+    with tempfile.TemporaryDirectory(prefix="gt-", ignore_cleanup_errors=True) as folder:
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        yield Path(folder) / f"gitrain-{os.getuid()}"
+
+
+def test_a_folder_of_sockets_that_others_can_write_to(proxy, sockets) -> None:
+    sockets.mkdir(mode=0o777)
+    sockets.chmod(0o777)
     with pytest.raises(DeploymentError, match="other users"):
         proxy.route([Backend(1, 1)])
-    monkeypatch.undo()
+    sockets.chmod(0o700)
+
+
+def test_what_answers_in_a_folder_that_others_can_write_to_is_not_asked_and_ended_all_the_same(
+    proxy, port, replicas, sockets
+) -> None:
+    proxy.route([Backend(replicas[0].port, 1)])
+    sockets.chmod(0o777)
+    assert proxy.routed() is None
+    proxy.stop()
+    with pytest.raises(OSError, match="refused"):
+        ask(port)
+
+
+def caddies(folder: Path) -> list[psutil.Process]:
+    return [
+        each
+        for each in psutil.process_iter(["name", "cmdline"])
+        if each.info["name"] == "caddy" and str(folder / "caddy.json") in (each.info["cmdline"] or ())
+    ]
+
+
+def test_it_is_seen_from_every_session(proxy, port, replicas, tmp_path, monkeypatch) -> None:
+    """Started over ssh, whose folder for sockets is gone once its user has logged out; seen by cron."""
+    mine = tmp_path / "run"
+    mine.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(mine))
+    proxy.route([Backend(replicas[0].port, 1)])
+    shutil.rmtree(mine)
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    later = CaddyProxy(tmp_path / "proxy", f"127.0.0.1:{port}")
+    assert later.routed() == [Backend(replicas[0].port, 1)]
+    later.route([Backend(replicas[1].port, 1)])
+    assert ask(port) == (200, str(replicas[1].port))
+    assert len(caddies(tmp_path / "proxy")) == 1
+    later.stop()
+    assert caddies(tmp_path / "proxy") == []
+
+
+@pytest.mark.parametrize("lost", [(), ("process.json",)], ids=["noted", "killed before it was noted"])
+def test_one_whose_socket_is_gone_is_ended_and_replaced(proxy, port, replicas, tmp_path, sockets, lost) -> None:
+    new, old = replicas
+    proxy.route([Backend(old.port, 1)])
+    (former,) = caddies(tmp_path / "proxy")
+    shutil.rmtree(sockets)
+    for name in lost:
+        (tmp_path / "proxy" / name).unlink()
+    assert proxy.routed() is None
+    proxy.route([Backend(new.port, 1)])
+    assert ask(port) == (200, str(new.port))
+    (now,) = caddies(tmp_path / "proxy")
+    assert now.pid != former.pid
+
+
+def test_one_whose_socket_is_gone_is_ended(proxy, port, replicas, tmp_path, sockets) -> None:
+    proxy.route([Backend(replicas[0].port, 1)])
+    shutil.rmtree(sockets)
+    proxy.stop()
+    assert caddies(tmp_path / "proxy") == []
+    with pytest.raises(OSError, match="refused"):
+        ask(port)
+
+
+def test_another_process_that_got_its_number_is_left_alone(proxy, port, replicas, tmp_path, sockets) -> None:
+    proxy.route([Backend(replicas[0].port, 1)])
+    me = {"schema_version": 1, "pid": os.getpid(), "started": psutil.Process().create_time() - 100}
+    (tmp_path / "proxy/process.json").write_text(json.dumps(me))
+    shutil.rmtree(sockets)
+    proxy.stop()
+    assert caddies(tmp_path / "proxy") == []
 
 
 def predict(port: int) -> int:

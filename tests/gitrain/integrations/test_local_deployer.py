@@ -388,11 +388,11 @@ def test_users_are_led_to_another_address(behind_caddy):
 @pytest.mark.slow
 def test_a_canary_is_watched_where_users_are_led_also_if_the_file_names_another_address(behind_caddy):
     site = behind_caddy
-    seen = []
+    seen: list[object] = []
 
     def watch(stretch):
         seen.append((site.deployer.proxy_folder, site.observe().listen))
-        with open_watch(site.desired, site.deployer, seen.append).proxied() as requests:
+        with open_watch(site.desired, site.deployer, print).proxied() as requests:
             predict(int(site.former.rpartition(":")[2]))
             end = time.monotonic() + 20
             while not (found := requests()):
