@@ -84,27 +84,14 @@ def plan_undo(desired: Desired, observed: Observed) -> Plan:
     under_way = observed.under_way
     if under_way is None or under_way.ending is None:
         raise ValueError("no deployment ends badly")
-    runtime, former, failed = desired.file.runtime, under_way.former, under_way.release
-    steps: list[Step] = []
-    retired: tuple[Replica, ...] = ()
-    if under_way.kind != "probe":
-        retired = observed.of(failed)
-        shares = observed.shares
-        if former is not None and failed in shares and any(replica.usable for replica in observed.of(former)):
-            steps.append(RouteStep(release=former, listen=observed.listen or runtime.listen))
-        # Nothing else could answer: a release that failed is better than none.
-        if failed in shares and not steps:
-            retired = ()
-        if retired:
-            steps.append(StopStep(replicas=retired, patience=runtime.stop_seconds))
-    steps.append(RecordStep(ending=under_way.ending))
+    steps, retired = _taken_back(desired, observed, under_way)
     return Plan(
         environment=desired.name,
         kind="undo",
         reason=under_way.reason,
-        release=former,
-        former=former,
-        steps=tuple(steps),
+        release=under_way.former,
+        former=under_way.former,
+        steps=(*steps, RecordStep(ending=under_way.ending)),
         retired=_ids(retired),
     )
 
@@ -250,14 +237,34 @@ def _finish(desired: Desired, observed: Observed, release: RunningRelease, under
 def _abandon(desired: Desired, observed: Observed, under_way: UnderWay) -> Plan:
     """A deployment was interrupted, and another release is desired since: it is recorded, and planned anew then."""
     done = list(observed.shares) == [under_way.release] and under_way.kind != "probe"
+    # It has not shown yet that it can be relied on: none of it is kept, nor sent requests while the next one comes.
+    steps, retired = ([], ()) if done else _taken_back(desired, observed, under_way)
     return Plan(
         environment=desired.name,
         kind="undo",
         reason=f"the deployment of {under_way.release.version} was interrupted, and another release is desired since",
-        release=observed.running,
+        release=observed.running if done else under_way.former,
         former=under_way.former,
-        steps=(RecordStep(ending=Ending.SUCCEEDED if done else Ending.FAILED),),
+        steps=(*steps, RecordStep(ending=Ending.SUCCEEDED if done else Ending.FAILED)),
+        retired=_ids(retired),
     )
+
+
+def _taken_back(desired: Desired, observed: Observed, under_way: UnderWay) -> tuple[list[Step], tuple[Replica, ...]]:
+    """What gives the former release all requests again and ends the other one, and whom it ends."""
+    runtime, former, failed = desired.file.runtime, under_way.former, under_way.release
+    steps: list[Step] = []
+    if under_way.kind == "probe":
+        return steps, ()
+    retired = observed.of(failed)
+    if former is not None and failed in observed.shares and any(each.usable for each in observed.of(former)):
+        steps.append(RouteStep(release=former, listen=observed.listen or runtime.listen))
+    # Nothing else could answer: a release that failed is better than none.
+    if failed in observed.shares and not steps:
+        retired = ()
+    if retired:
+        steps.append(StopStep(replicas=retired, patience=runtime.stop_seconds))
+    return steps, retired
 
 
 def _started(desired: Desired, release: RunningRelease, kept: int) -> list[Step]:

@@ -360,6 +360,8 @@ class _Run:
             there = next((each for each in tools.records.list(record.environment) if each.id == record.id), None)
         if there is None:
             tools.records.add(record)
+        # A run that was killed while copies were sent may have left word of them.
+        tools.deployer.copy_requests(None)
         tools.deployer.note(None)
         self.record = there or record
         tools.progress(f"{self.plan.environment}: recorded as {self.record.ending.value}")

@@ -238,6 +238,19 @@ def test_a_run_that_was_killed_before_it_was_recorded_is_finished():
     assert names(plan) == ["route", "stop", "record"]
 
 
+@pytest.mark.parametrize(
+    ("routed", "steps"),
+    [([(0, 1)], ["stop", "record"]), ([(0, 9), (1, 1)], ["route", "stop", "record"]), ([(1, 1)], ["record"])],
+)
+def test_what_was_interrupted_and_is_not_desired_any_more_goes(routed, steps):
+    note = under_way(NEW, OLD)
+    plan = plan_deployment(desired(OLD), observed(replica(1, OLD), replica(2, NEW), routed=routed, under_way=note))
+    assert (plan.kind, names(plan)) == ("undo", steps)
+    # Who had all requests already had passed, and stays warm.
+    assert [each.release for each in plan.replicas] == [NEW] * ("stop" in steps)
+    assert plan.steps[-1] == RecordStep(ending=Ending.FAILED if "stop" in steps else Ending.SUCCEEDED)
+
+
 def test_ending_everything():
     plan = plan_stop(desired(), observed(replica(1, OLD), replica(2, NEW, alive=False), routed=[(0, 1)]))
     assert [step.text for step in plan.steps] == ["stop 1 replica of 1.0.0; 1 replica of 1.1.0, gone already"]

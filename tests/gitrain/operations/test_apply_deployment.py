@@ -355,6 +355,44 @@ def test_copies_that_a_killed_run_left_end_with_what_they_went_to(running):
     assert not (running.deployer.folder / "copies.json").exists()
 
 
+def killed_while(site, **strategy):
+    """A run that ends by SIGKILL, as far as the site can tell, while a canary is watched."""
+
+    class KilledError(Exception):
+        pass
+
+    def watch(stretch):
+        raise KilledError
+
+    site.desire(site.release("1.1.0"), strategy=CANARY | strategy)
+    site.tools_given = {"watch": watch}
+    with pytest.raises(KilledError):
+        site.apply()
+    site.tools_given = {}
+
+
+@pytest.mark.parametrize("strategy", [{}, {"shadow": {"percent": 20, "seconds": 1}}])
+def test_a_canary_that_was_killed_leaves_nothing_once_the_file_is_put_back(running, strategy):
+    """Neither copies, nor a share, nor a release on standby that has never passed."""
+    killed_while(running, **strategy)
+    assert (running.deployer.folder / "copies.json").exists() == bool(strategy)
+    assert alive(running) == ["1.0.0", "1.1.0"]
+    running.desire(running.first)
+    assert running.apply().outcome is Outcome.PASSED
+    assert not (running.deployer.folder / "copies.json").exists()
+    assert versions(running) == {"1.0.0": 1}
+    assert alive(running) == ["1.0.0"]
+    assert endings(running)[-1] == ("1.1.0", "deploy", "FAILED")
+
+
+def test_copies_end_with_the_record_where_nobody_is_left_to_end(running):
+    replica = running.observe().replicas[0]
+    running.deployer.note(under_way(running, running.release("1.1.0"), running.first))
+    running.deployer.copy_requests(replica, 20)
+    running.apply()
+    assert not (running.deployer.folder / "copies.json").exists()
+
+
 def test_a_canary_without_anybody_to_watch_it_is_refused_before_anything_starts(running):
     running.desire(running.release("1.1.0"), strategy=CANARY)
     with pytest.raises(UsageError, match="nobody here watches"):
@@ -578,3 +616,4 @@ def test_runs_that_are_killed_at_any_time_are_healed_by_the_next(site):
         assert site.apply(wait=5).outcome is Outcome.PASSED
         assert versions(site) == {wanted.version: 1}
         assert processes(site) == 1
+    assert killed
