@@ -33,7 +33,7 @@ def plan_deployment(
     Args:
         desired: what its file says.
         observed: what runs.
-        records: of this environment; they are needed only where another release is to run.
+        records: of this environment; they are needed only where another release is to run, or has a share.
         again: probe what runs already, and record that, if there is nothing else to do.
     """
 
@@ -56,18 +56,21 @@ def plan_deployment(
         return idle(f"{where}: what runs is left alone")
     if under_way is not None and under_way.release != release:
         return _abandon(desired, observed, under_way)
-    if under_way is None and release in observed.shares:
-        return _heal(desired, observed, release, again=again)
-    if under_way is not None and list(observed.shares) == [release]:
-        return _finish(desired, observed, release, under_way)
     last = max(
         (each for each in records if each.environment == desired.name), key=lambda each: each.began, default=None
     )
+    failed = last is not None and last.release == release and last.ending is not Ending.SUCCEEDED
+    if under_way is None and release in observed.shares and not (failed and len(observed.shares) > 1):
+        return _heal(desired, observed, release, again=again)
+    if under_way is not None and list(observed.shares) == [release]:
+        return _finish(desired, observed, release, under_way)
+    # What an order began goes on without another one.
     if (
         last is not None
         and last.ending is Ending.ABORTED
         and last.release == release
         and last.desired_by == desired.commit
+        and under_way is None
         and not again
     ):
         return idle(
@@ -114,7 +117,9 @@ def plan_stop(desired: Desired, observed: Observed) -> Plan:
 def _deploy(desired: Desired, observed: Observed, release: RunningRelease, records: Sequence[DeploymentRecord]) -> Plan:
     file, runtime = desired.file, desired.file.runtime
     under_way = observed.under_way
-    former = under_way.former if under_way is not None else observed.running
+    # The release itself has a share where it failed and could not be taken back.
+    running = next((each for each in observed.shares if each != release), None)
+    former = under_way.former if under_way is not None else running
     here = [each for each in records if each.environment == desired.name]
     kind: Literal["deploy", "rollback"] = (
         "rollback" if former is not None and goes_back(here, former, release) else "deploy"
@@ -126,7 +131,7 @@ def _deploy(desired: Desired, observed: Observed, release: RunningRelease, recor
     ended = (*aside, *useless, *dead)
     if ended:
         steps.append(StopStep(replicas=ended, patience=runtime.stop_seconds))
-    steps += _started(desired, release, len(kept))
+    steps += _started(desired, release, runtime.replicas - len(kept))
     # Who goes back to what has worked before has no time for more than a look.
     probes = file.probes.required if kind == "deploy" else ("smoke",)
     steps += [ProbeStep(release=release, probe=probe) for probe in probes]
@@ -169,7 +174,7 @@ def _heal(desired: Desired, observed: Observed, release: RunningRelease, *, agai
     steps: list[Step] = []
     reasons = []
     if missing > 0:
-        steps += _started(desired, release, len(kept))
+        steps += _started(desired, release, missing)
         steps.append(ProbeStep(release=release, probe="smoke"))
         reasons.append(f"{len(kept)} of {replicas_in_words(runtime.replicas)} can be used")
     if astray or missing > 0:
@@ -213,7 +218,7 @@ def _finish(desired: Desired, observed: Observed, release: RunningRelease, under
     others = tuple(each for each in observed.replicas if each.release != release and each not in standby)
     steps: list[Step] = []
     if len(kept) < runtime.replicas:
-        steps += _started(desired, release, len(kept))
+        steps += _started(desired, release, runtime.replicas - len(kept))
         steps.append(ProbeStep(release=release, probe="smoke"))
     elif under_way.kind == "probe":
         steps.append(FetchStep(release=release))
@@ -257,19 +262,25 @@ def _taken_back(desired: Desired, observed: Observed, under_way: UnderWay) -> tu
     if under_way.kind == "probe":
         return steps, ()
     retired = observed.of(failed)
-    if former is not None and failed in observed.shares and any(each.usable for each in observed.of(former)):
+    if failed in observed.shares:
+        if former is None:
+            # Nothing else could answer: a release that failed is better than none.
+            return steps, ()
+        there = [each for each in observed.of(former) if each.alive]
+        if not there:
+            steps += _started(desired, former, runtime.replicas)
+        elif not any(each.usable for each in there):
+            # It may have missed one look alone.
+            steps.append(AwaitStep(release=former, seconds=runtime.start_seconds))
         steps.append(RouteStep(release=former, listen=observed.listen or runtime.listen))
-    # Nothing else could answer: a release that failed is better than none.
-    if failed in observed.shares and not steps:
-        retired = ()
+        retired = (*retired, *(each for each in observed.of(former) if not each.alive))
     if retired:
         steps.append(StopStep(replicas=retired, patience=runtime.stop_seconds))
     return steps, retired
 
 
-def _started(desired: Desired, release: RunningRelease, kept: int) -> list[Step]:
+def _started(desired: Desired, release: RunningRelease, missing: int) -> list[Step]:
     """Verified in any case; started and waited for where there are too few."""
-    missing = desired.file.runtime.replicas - kept
     steps: list[Step] = [FetchStep(release=release)]
     if missing > 0:
         steps += [

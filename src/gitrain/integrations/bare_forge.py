@@ -99,6 +99,9 @@ class BareForge:
 def push_change(remote: GitRemote, change: Change, *, stale: bool) -> tuple[str, bool]:
     """Let a branch of the remote hold a change; the commit, and whether it was pushed just now.
 
+    A branch that says the same, but changes another file than the default branch has by now, is left from an earlier
+    time: merged, it would contradict or bring back what was there then. It is made anew.
+
     Args:
         remote: where.
         change: what.
@@ -111,12 +114,14 @@ def push_change(remote: GitRemote, change: Change, *, stale: bool) -> tuple[str,
         tip = remote.branch(change.branch)
         if tip is not None and not stale:
             text = remote.read(tip, change.path)
-            if text is not None and has_values(text, change.environment, change.values):
+            if text is None or not has_values(text, change.environment, change.values):
+                raise DeploymentError(
+                    f"the branch {change.branch} of {remote.shown} is there and says something else of {change.path}",
+                    fix=f"merge it or delete it: `git push {remote.remote} --delete {change.branch}`.",
+                )
+            base = remote.common(change.head.commit, tip)
+            if base is not None and remote.read(base, change.path) == remote.read(change.head.commit, change.path):
                 return tip, False
-            raise DeploymentError(
-                f"the branch {change.branch} of {remote.shown} is there and says something else of {change.path}",
-                fix=f"merge it or delete it: `git push {remote.remote} --delete {change.branch}`.",
-            )
         message = f"{change.title}\n\n{change.message}".strip() + "\n"
         commit = remote.commit_file(change.head.commit, change.path, change.content, message)
         if remote.push(commit, change.branch, tip):

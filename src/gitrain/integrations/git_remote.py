@@ -153,6 +153,11 @@ class GitRemote:
         """Whether `commit` has `other` in its history."""
         return self._try("merge-base", "--is-ancestor", other, commit).returncode == 0
 
+    def common(self, commit: str, other: str) -> str | None:
+        """The newest commit that both have in their histories; None if there is none."""
+        done = self._try("merge-base", commit, other)
+        return done.stdout.decode().strip() if done.returncode == 0 else None
+
     def commit_file(self, base: str, path: str, content: str, message: str) -> str:
         """A commit on `base` in which one file has this content; its hash."""
         full = f"{self._prefix}{path}"

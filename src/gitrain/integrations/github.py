@@ -82,15 +82,16 @@ class GitHubForge:
             tip is not None and self.remote.contains(change.head.commit, tip)
         )
         commit, pushed = push_change(self.remote, change, stale=stale)
-        if found is not None and found.state is ProposalState.OPEN:
-            return replace(found, commit=commit, created=pushed)
-        payload = {
+        said = {
             "title": change.title[:_LONGEST_TITLE],
-            "head": change.branch,
-            "base": change.head.branch,
             "body": change.body if len(change.body) <= _LONGEST_BODY else f"{change.body[:_LONGEST_BODY]}\n\n…",
-            "maintainer_can_modify": False,
         }
+        if found is not None and found.state is ProposalState.OPEN:
+            if pushed:
+                # Left from an earlier time: it told why the environment was to change then.
+                self._tell(found, said)
+            return replace(found, commit=commit, created=pushed)
+        payload = {**said, "head": change.branch, "base": change.head.branch, "maintainer_can_modify": False}
         try:
             pull = self._api.request("POST", f"{self._api.root}/pulls", payload)
         except GitHubRefusal as error:
@@ -219,6 +220,12 @@ class GitHubForge:
             if login.lower() in people
             or any(self._in_team(organisation, team, login) for organisation, _, team in teams)
         ]
+
+    def _tell(self, proposal: Proposal, said: Mapping[str, str]) -> None:
+        try:
+            self._api.request("PATCH", f"{self._api.root}/pulls/{proposal.number}", said)
+        except GitHubRefusal as error:
+            raise self._api.refused(f"changing pull request {proposal.number}", error) from error
 
     def _reviewed(self, pull: Mapping[str, Any], path: str) -> ReviewedChange:
         number, head = int(pull["number"]), text_at(pull, "head", "sha")

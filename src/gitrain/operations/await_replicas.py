@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from gitrain.deployment.deployer import Deployer
 from gitrain.deployment.replicas import Replica
-from gitrain.deployment.steps import AwaitStep
+from gitrain.deployment.steps import AwaitStep, replicas_in_words
 from gitrain.verdicts import Outcome, Verdict
 
 __all__ = ["Waiting"]
@@ -61,6 +61,30 @@ class Waiting:
         reason = f"all that was started is ready after {seconds:g} s"
         figures = {"seconds": seconds, "limit": step.seconds, "replicas": len(found)}
         return found, Verdict(name=name, outcome=Outcome.PASSED, reason=reason, figures=figures)
+
+    def until_one_is_ready(self, step: AwaitStep, replicas: Sequence[Replica]) -> tuple[list[Replica], Verdict]:
+        """Wait until any of the replicas is ready: those that are there, and were not a moment ago.
+
+        Args:
+            step: which release they serve, and for how long they are waited for.
+            replicas: of that release.
+
+        Returns:
+            The replicas as they were seen last, in the same order, and the verdict ``deploy:ready``: FAILED as soon as
+            none of them lives, or the time is over.
+        """
+        name, begun = "deploy:ready", self.seconds()
+        while True:
+            seen = [self.deployer.look(replica) for replica in replicas]
+            waited = self.seconds() - begun
+            usable = [replica for replica in seen if replica.usable]
+            if usable:
+                reason = f"{replicas_in_words(len(usable))} of {step.release.version} can be used after {waited:.2f} s"
+                return seen, Verdict(name=name, outcome=Outcome.PASSED, reason=reason)
+            if waited > step.seconds or not any(replica.alive for replica in seen):
+                reason = f"no replica of {step.release.version} could be used within {waited:.2f} s"
+                return seen, Verdict(name=name, outcome=Outcome.FAILED, reason=reason)
+            self.pause(_BETWEEN)
 
     def until_drained(self, replicas: Sequence[Replica], patience: float) -> None:
         """Let replicas that had requests until now take up what the proxy has sent them.

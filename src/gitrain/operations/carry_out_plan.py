@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from gitrain.deployment.deployer import Bundle, Deployer, Probe, Stretch, Watch
@@ -204,8 +204,7 @@ class _Run:
                 for _ in range(step.number):
                     self.started.append(tools.deployer.start(self._bundle(), runtime))
             case AwaitStep():
-                self.started, verdict = self._waiting.until_ready(step, self.started)
-                return [verdict]
+                return [self._await(step)]
             case ProbeStep():
                 return self._probe(step)
             case CanaryStretch():
@@ -222,6 +221,15 @@ class _Run:
             case RecordStep():
                 raise ValueError("a record is no effect on what runs")
         return ()
+
+    def _await(self, step: AwaitStep) -> Verdict:
+        if self.started:
+            self.started, verdict = self._waiting.until_ready(step, self.started)
+            return verdict
+        seen, verdict = self._waiting.until_one_is_ready(step, self.observed.of(step.release))
+        others = (each for each in self.observed.replicas if each.release != step.release)
+        self.observed = replace(self.observed, replicas=(*others, *seen))
+        return verdict
 
     def _probe(self, step: ProbeStep) -> Sequence[Verdict]:
         """Every replica that was started is asked for known rows; one of them stands for all in what takes longer."""
@@ -317,12 +325,19 @@ class _Run:
         """Take back as planned; what keeps it from that, if anything does.
 
         Whatever comes after a step that failed builds on it: a release must not end while requests are sent to it, nor
-        be recorded as taken back. What is noted as under way stays, and the next pass goes on.
+        be recorded as taken back. What is noted as under way stays, and the next pass goes on. But where there is no
+        former release to be had, that is the end of it: one that failed keeps the requests that it gets.
         """
+        had = True
         for step in self.plan.steps:
+            if not had and not isinstance(step, RecordStep):
+                continue
             problem = self._step(step)
-            if problem is not None:
+            if problem is not None and isinstance(step, RouteStep | StopStep):
                 return problem
+            if problem is not None:
+                had = False
+                self.tools.progress(f"{self.plan.environment}: the former release cannot be had: {problem.reason}")
         return None
 
     def _left(self, reason: str, problem: _Failure) -> Applied:

@@ -77,11 +77,12 @@ def make_plan(
 
     Raises:
         DeploymentError: what runs cannot be seen.
-        PipelineError, SettingsError: the records cannot be read; they are where another release is to run.
+        PipelineError, SettingsError: the records cannot be read; they are where another release is to run, or has a
+            share.
     """
     observed = deployer.observe()
     plan = plan_deployment(desired, observed, again=again)
-    if plan.kind == "deploy":
+    if plan.kind in ("deploy", "heal") and list(observed.shares) != [desired.release]:
         plan = plan_deployment(desired, observed, records.list(desired.name), again=again)
     return plan, observed
 

@@ -1,6 +1,7 @@
 """Plans as data: what follows from what is desired and what was seen, for any state that a killed run can leave."""
 
 import itertools
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -219,10 +220,51 @@ def test_taking_back():
     assert plan == plan_deployment(desired(), seen)
 
 
-def test_what_failed_keeps_on_where_nothing_else_could_answer():
+@pytest.mark.parametrize(
+    ("former", "steps"),
+    [
+        (replica(1, OLD, alive=False), "fetch start await route stop record"),
+        (replica(1, OLD, ready=False), "await route stop record"),
+    ],
+)
+def test_the_former_release_is_waited_for_or_started_before_it_is_given_up(former, steps):
     note = under_way(NEW, OLD, ending=Ending.ABORTED, reason="it is slow")
-    seen = observed(replica(1, OLD, alive=False), replica(2, NEW), routed=[(0, 9), (1, 1)], under_way=note)
-    assert names(plan_undo(desired(), seen)) == ["record"]
+    seen = observed(former, replica(2, NEW), routed=[(0, 9), (1, 1)], under_way=note)
+    plan = plan_undo(desired(), seen)
+    assert " ".join(names(plan)) == steps
+    assert {step.release for step in plan.steps if isinstance(step, FetchStep | AwaitStep | RouteStep)} == {OLD}
+    assert all(each.release == NEW or not each.alive for each in plan.replicas)
+
+
+def test_what_failed_keeps_on_where_nothing_else_could_answer():
+    note = under_way(NEW, ending=Ending.FAILED, reason="it is slow")
+    assert names(plan_undo(desired(), observed(replica(2, NEW), routed=[(0, 1)], under_way=note))) == ["record"]
+
+
+@pytest.mark.parametrize(
+    ("ending", "commit", "again", "kind"),
+    [
+        (Ending.ABORTED, "c" * 40, False, "refused"),
+        (Ending.ABORTED, "c" * 40, True, "deploy"),
+        (Ending.ABORTED, "d" * 40, False, "deploy"),
+        (Ending.FAILED, "c" * 40, False, "deploy"),
+        (Ending.SUCCEEDED, "c" * 40, False, "heal"),
+    ],
+)
+def test_a_share_that_could_not_be_taken_back_never_becomes_all_without_a_canary(ending, commit, again, kind):
+    canary = {"kind": "canary", "steps": [{"percent": 5, "seconds": 120}]}
+    for weights in ((9, 1), (1, 9)):
+        seen = observed(replica(1, OLD), replica(2, NEW), routed=list(enumerate(weights)))
+        plan = plan_deployment(desired(strategy=canary), seen, [record(NEW, ending, commit=commit)], again=again)
+        assert plan.kind == kind
+        if kind == "deploy":
+            assert plan.former == OLD
+            assert "canary 5 %" in names(plan)
+
+
+def test_what_an_order_began_goes_on_after_a_kill():
+    seen = observed(replica(1, OLD), replica(2, NEW), routed=[(0, 9), (1, 1)], under_way=under_way(NEW, OLD))
+    assert plan_deployment(desired(), seen, [record(NEW, Ending.ABORTED)]).kind == "deploy"
 
 
 def test_only_what_ends_badly_is_taken_back():
@@ -319,7 +361,12 @@ def carried_out(plan, seen, *, steps=None):
             case StartStep():
                 started = [replica(next(fresh), step.release) for _ in range(step.number)]
                 found += started
-            case FetchStep() | AwaitStep() | ProbeStep():
+            case AwaitStep():
+                assert [each for each in found if each.release == step.release and each.alive], "nobody to wait for"
+                found = [
+                    replace(each, ready=True) if each.release == step.release and each.alive else each for each in found
+                ]
+            case FetchStep() | ProbeStep():
                 assert isinstance(step, FetchStep) or serving(step.release), "nobody to ask"
             case CanaryStretch():
                 ports = {True: serving(step.release), False: serving(step.champion)}

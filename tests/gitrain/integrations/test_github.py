@@ -1,5 +1,6 @@
 """GitHub: pull requests opened once, settings read, refusals told; against a small server with Git behind it."""
 
+import dataclasses
 import threading
 
 import pytest
@@ -103,6 +104,24 @@ def test_a_merged_branch_makes_way_for_the_next_change(forge, fake, change, forg
     assert (second.number, second.created) == (2, True)
     assert second.commit != first.commit
     assert git(forged.origin, "rev-parse", "suspend/preprod") == second.commit
+
+
+def test_an_open_one_that_changes_another_file_than_is_there_now_is_made_anew(forge, fake, change, forged):
+    first = forge.propose(change())
+    changed = PREPROD.replace("gates: {successful_runs: 1}", "gates: {successful_runs: 2}")
+    forged.commit("Meanwhile", **{"environments__preprod.yaml": changed})
+    wanted = dataclasses.replace(
+        change(), content=changed.replace("suspend: false", "suspend: true"), body="why now", title="Suspend it"
+    )
+    second, again = forge.propose(wanted), forge.propose(wanted)
+    assert (second.number, second.created, again.created) == (1, True, False)
+    assert second.commit != first.commit
+    assert again.commit == second.commit
+    assert git(forged.origin, "rev-parse", "suspend/preprod^") == git(forged.origin, "rev-parse", "main")
+    assert (fake.pulls[1]["title"], fake.pulls[1]["body"]) == ("Suspend it", "why now")
+    # Other files may change as they will.
+    forged.commit("Beside it", **{"README.md": "other words\n"})
+    assert forge.propose(dataclasses.replace(wanted, head=forge.head())).created is False
 
 
 def test_a_declined_one_is_found_until_its_branch_is_gone(forge, fake, change, forged):

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from typing import Any
 
 import psutil
 import pytest
@@ -61,7 +62,8 @@ def held_once(folder, pauses, *, released_by):
         if len(pauses) == released_by:
             holding.close()
 
-    made = LocalDeployer(folder, "127.0.0.1:1", open_proxy=lambda *_: None, python=lambda _: None, pause=pause)
+    unused: Any = None
+    made = LocalDeployer(folder, "127.0.0.1:1", open_proxy=unused, python=unused, pause=pause)
     holding.enter_context(made.hold("Grace", "2026-01-01T00:00:00+00:00", wait=0))
     return made, holding
 

@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import psutil
@@ -477,6 +478,75 @@ def test_an_abort_that_was_killed_is_finished_and_the_release_gets_no_more_reque
     assert versions(running) == {"1.0.0": 1}
     assert alive(running) == ["1.0.0"]
     assert endings(running)[-1] == ("1.1.0", "deploy", "ABORTED")
+
+
+def ended(site, version):
+    """Kill the replicas of a release, and wait until that is seen."""
+    for replica in site.observe().replicas:
+        if replica.release.version == version:
+            os.kill(replica.pid, signal.SIGKILL)
+    wait_for(lambda: version not in alive(site))
+
+
+SLOW = [Verdict(name="canary:slow", outcome=Outcome.FAILED, reason="it is slow")]
+
+
+def test_a_former_release_that_died_meanwhile_is_started_to_take_its_requests_back(running):
+    def watch(stretch):
+        ended(running, "1.0.0")
+        return SLOW
+
+    running.desire(running.release("1.1.0"), strategy=CANARY)
+    running.tools_given = {"watch": watch}
+    done = running.apply()
+    assert (done.outcome, done.record.ending) == (Outcome.FAILED, Ending.ABORTED)
+    assert versions(running) == {"1.0.0": 1}
+    assert alive(running) == ["1.0.0"]
+    assert processes(running) == 1
+
+
+def test_a_former_release_that_misses_one_look_is_waited_for(running):
+    deployer = running.deployer
+    pid = running.observe().replicas[0].pid
+
+    def watch(stretch):
+        seen = deployer.observe
+
+        def observe():
+            found = seen()
+            busy = [replace(each, ready=each.release.version != "1.0.0") for each in found.replicas]
+            return replace(found, replicas=tuple(busy))
+
+        deployer.observe = observe
+        return SLOW
+
+    running.desire(running.release("1.1.0"), strategy=CANARY)
+    running.tools_given = {"watch": watch, "deployer": deployer}
+    done = running.apply()
+    assert (done.outcome, done.record.ending) == (Outcome.FAILED, Ending.ABORTED)
+    assert versions(running) == {"1.0.0": 1}
+    assert [each.pid for each in running.observe().replicas] == [pid]
+
+
+def test_a_share_that_nobody_can_take_back_stays_what_it_was(running):
+    """The former release died and cannot be had any more: the aborted one answers some, and is never given all."""
+    gone = [Verdict(name="release:digests", outcome=Outcome.FAILED, reason="a byte was changed")]
+
+    def fetch(release):
+        return (gone, None) if release.version == "1.0.0" else running.fetch(release)
+
+    def watch(stretch):
+        ended(running, "1.0.0")
+        return SLOW
+
+    running.desire(running.release("1.1.0"), strategy=CANARY)
+    running.tools_given = {"watch": watch, "fetch": fetch}
+    shares = {"1.0.0": 0.9, "1.1.0": 0.1}
+    for _ in range(2):
+        assert running.apply().outcome is Outcome.FAILED
+        assert {release.version: share for release, share in running.observe().shares.items()} == shares
+        assert alive(running) == ["1.1.0"]
+        assert endings(running)[1:] == [("1.1.0", "deploy", "ABORTED")]
 
 
 def test_a_proxy_that_refuses_leaves_the_rest_of_taking_back_to_the_next_pass(running):

@@ -62,6 +62,26 @@ def test_the_former_release_is_proposed_once_with_the_reason(forged):
     assert (again.proposal.created, again.proposal.commit) == (False, proposed.proposal.commit)
 
 
+def test_one_that_is_open_since_an_earlier_abort_makes_way(forged, tmp_path):
+    """Somebody put the file right by hand and left the branch: it goes back from another release, and contradicts."""
+    first = revert(forged, aborted(forged))
+    forged.release("1.2.0", tmp_path)
+    desire(forged, "1.2.0")
+    record = aborted(forged, "1.2.0")
+    second = revert(forged, record)
+    assert second.proposal.created
+    assert second.proposal.commit != first.proposal.commit
+    assert git(forged.origin, "rev-parse", "rollback/production/1.0.0") == second.proposal.commit
+    assert "The canary of 1.2.0 was aborted" in " ".join(
+        git(forged.origin, "log", "-1", "--format=%B", second.proposal.commit).split()
+    )
+    again = revert(forged, record)
+    assert (again.proposal.created, again.proposal.commit) == (False, second.proposal.commit)
+    forge = open_forge(load_settings(forged.root))
+    forge.merge(second.proposal, "Roll back")
+    assert f"release: 1.0.0\ndigest: {forged.made['1.0.0'].record.bundle_digest}" in forged.file("production")
+
+
 def test_what_is_merged_already_or_changed_since_is_left_alone(forged):
     record = aborted(forged)
     desire(forged, "1.0.0")
