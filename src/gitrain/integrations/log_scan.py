@@ -10,6 +10,7 @@ import contextlib
 import json
 import math
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,14 @@ import polars as pl
 from gitrain.errors import DataError
 from gitrain.integrations.files import replacing
 from gitrain.lineage import digest_of_value
-from gitrain.monitoring.logged import LoggedPredictions
+from gitrain.monitoring.logged import DamagedFile, LoggedPredictions
 from gitrain.serving.log_records import SCHEMA_VERSION
 
 __all__ = ["LogScan", "parse_log"]
 
 _TIME = pl.Datetime("us", "UTC")
 _COUNTS = "gitrain"
+_FORMAT = 2
 
 
 class LogScan:
@@ -50,7 +52,8 @@ class LogScan:
                 f"there is no folder of predictions {self._folder}",
                 fix="name the one that services log to (GITRAIN_PREDICTION_LOG) with --log, or deploy first.",
             )
-        frames, torn, unreadable, current = [], 0, 0, set()
+        frames, torn, current = [], 0, set()
+        damaged: list[DamagedFile] = []
         paths = sorted(self._folder.glob("predictions-*.jsonl"))
         for path in paths:
             try:
@@ -62,10 +65,10 @@ class LogScan:
             current.add(name)
             frames.append(part.frame)
             torn += part.torn
-            unreadable += part.unreadable
+            damaged += part.damaged
         self._forget(current)
         frame = pl.concat(frames) if frames else _empty(schema)
-        return LoggedPredictions(frame=frame, files=len(paths), torn=torn, unreadable=unreadable)
+        return LoggedPredictions(frame=frame, files=len(paths), torn=torn, damaged=tuple(damaged))
 
     def _file(self, path: Path, schema: Mapping[str, pl.DataType]) -> tuple[LoggedPredictions, str]:
         state = path.stat()
@@ -73,6 +76,7 @@ class LogScan:
             {
                 "size": state.st_size,
                 "time": state.st_mtime_ns,
+                "format": _FORMAT,
                 "schema": {name: str(dtype) for name, dtype in schema.items()},
             }
         )
@@ -100,7 +104,7 @@ def parse_log(content: bytes, schema: Mapping[str, pl.DataType]) -> LoggedPredic
     whole, line_feed, tail = content.rpartition(b"\n")
     torn, unreadable = (1 if tail else 0), 0
     if not line_feed:
-        return LoggedPredictions(frame=_empty(schema), files=1, torn=torn, unreadable=0)
+        return LoggedPredictions(frame=_empty(schema), files=1, torn=torn)
     try:
         frame = pl.read_ndjson(whole + line_feed, schema=dict(schema))
     except pl.exceptions.PolarsError:
@@ -110,7 +114,16 @@ def parse_log(content: bytes, schema: Mapping[str, pl.DataType]) -> LoggedPredic
         unreadable = sum(1 for line in lines if line.strip()) - len(records)
         frame = pl.DataFrame(records, schema=dict(schema), orient="row")
     timed = frame.with_columns(pl.col("time").str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False))
-    return LoggedPredictions(frame=timed, files=1, torn=torn, unreadable=unreadable)
+    return _parsed(timed, torn, unreadable)
+
+
+def _parsed(frame: pl.DataFrame, torn: int, unreadable: int) -> LoggedPredictions:
+    first, last = (
+        time.astimezone(UTC) if isinstance(time, datetime) else None
+        for time in (frame["time"].min(), frame["time"].max())
+    )
+    damaged = (DamagedFile(lines=unreadable, first=first, last=last),) if unreadable else ()
+    return LoggedPredictions(frame=frame, files=1, torn=torn, damaged=damaged)
 
 
 def _empty(schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
@@ -118,13 +131,19 @@ def _empty(schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
 
 
 def _record(line: bytes, schema: Mapping[str, pl.DataType]) -> dict[str, Any] | None:
-    """One record with values of the right kinds; None where a value is of another, or the line is no record."""
+    """One record with values of the right kinds; None where a value is of another, or the line is no record.
+
+    Of another version of the log nothing is known but that it is one, and its time.
+    """
     try:
         payload = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(payload, dict) or payload.get("schema_version") != SCHEMA_VERSION:
+    if not isinstance(payload, dict) or type(payload.get("schema_version")) is not int:
         return None
+    if payload["schema_version"] != SCHEMA_VERSION:
+        known = ("schema_version", "time")
+        payload = {name: payload.get(name) for name in known}
     try:
         return {name: _value(payload.get(name), dtype) for name, dtype in schema.items()}
     except (TypeError, ValueError, OverflowError):
@@ -168,7 +187,7 @@ def _kept(path: Path) -> LoggedPredictions | None:
     try:
         counts = json.loads(pl.read_parquet_metadata(path)[_COUNTS])
         frame = pl.read_parquet(path)
-        return LoggedPredictions(frame=frame, files=1, torn=counts["torn"], unreadable=counts["unreadable"])
+        return _parsed(frame, counts["torn"], counts["unreadable"])
     except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError):
         return None
 

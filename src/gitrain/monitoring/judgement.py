@@ -1,7 +1,7 @@
-"""Performance and calibration of the newest release: rows with labels become sequences, slices and verdicts."""
+"""Performance and calibration of the release that answers: rows with labels become sequences, slices and verdicts."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -61,10 +61,11 @@ def judge_performance(
     *,
     slices: Sequence[SliceRule],
     unit: str,
+    running: str | None = None,
 ) -> Judgement:
-    """Whether the newest release is worse than it was on the holdout, overall and by slice.
+    """Whether the release that answers is worse than it was on the holdout, overall and by slice.
 
-    Sequences of former releases are shown and not judged: what they did is past.
+    Sequences of other releases are shown and not judged: what they did is past.
 
     Args:
         joined: what `join_labels` gave, in the order of time.
@@ -73,6 +74,7 @@ def judge_performance(
         params: the rules.
         slices: of the project.
         unit: the name of a day.
+        running: the release that is judged; where it is not known, or predicted nothing, the one that predicted last.
     """
     name = f"performance:{METRIC}"
     if holdout is None or joined.is_empty():
@@ -80,7 +82,7 @@ def judge_performance(
         return Judgement(verdicts=(Verdict(name=name, outcome=Outcome.INCONCLUSIVE, reason=why),))
     reference = holdout.losses(params.minimum_rows)
     releases = joined["release"].unique(maintain_order=True).to_list()
-    newest = _newest(joined)
+    newest = _judged(joined, running)
     sequences: list[LookSequence] = []
     verdicts: list[Verdict] = []
     for release in releases:
@@ -114,14 +116,14 @@ def judge_performance(
 
 
 def judge_calibration(
-    joined: pl.DataFrame, holdout: Holdout | None, params: PerformanceParams, *, unit: str
+    joined: pl.DataFrame, holdout: Holdout | None, params: PerformanceParams, *, unit: str, running: str | None = None
 ) -> Judgement:
-    """Whether outcomes have become more, or less, frequent than the newest release says, compared with the holdout."""
+    """Whether outcomes have become more, or less, frequent than the release says, compared with the holdout."""
     if holdout is None or joined.is_empty():
         why = "there are no predictions" if joined.is_empty() else "there is no holdout to compare with"
         return Judgement(verdicts=(Verdict(name="calibration:all", outcome=Outcome.INCONCLUSIVE, reason=why),))
     reference = holdout.losses(params.minimum_rows)
-    newest = _newest(joined)
+    newest = _judged(joined, running)
     live = _losses(_counted(joined.filter(pl.col("release") == newest), params.minimum_coverage), params.minimum_rows)
     sequences, verdicts = [], []
     for name, sign, what in (
@@ -201,11 +203,13 @@ def day_rows(joined: pl.DataFrame, missing: NDArray[np.float64]) -> tuple[DayRow
     return tuple(rows)
 
 
-def calibration_rows(joined: pl.DataFrame, holdout: Holdout | None, bins: int) -> tuple[CalibrationRow, ...]:
-    """Outcomes by bin of probability, of the newest release."""
+def calibration_rows(
+    joined: pl.DataFrame, holdout: Holdout | None, bins: int, *, running: str | None = None
+) -> tuple[CalibrationRow, ...]:
+    """Outcomes by bin of probability, of the release that is judged."""
     if joined.is_empty():
         return ()
-    rows = joined.filter((pl.col("release") == _newest(joined)) & pl.col(LABEL).is_not_null())
+    rows = joined.filter((pl.col("release") == _judged(joined, running)) & pl.col(LABEL).is_not_null())
     reference = holdout.observed(bins) if holdout is not None else [None] * bins
     scores = rows["probability"].to_numpy()
     number = np.minimum((scores * bins).astype(np.int64), bins - 1)
@@ -226,10 +230,11 @@ def calibration_rows(joined: pl.DataFrame, holdout: Holdout | None, bins: int) -
     )
 
 
-def _newest(joined: pl.DataFrame) -> str:
-    """The release that began to answer last."""
-    first = joined.group_by("release", maintain_order=True).agg(pl.col("time").min()).sort("time", maintain_order=True)
-    return str(first["release"][-1])
+def _judged(joined: pl.DataFrame, running: str | None) -> str:
+    """The release that runs, else the one that answered last: one that was withdrawn may have begun later."""
+    if running is not None and (joined["release"] == running).any():
+        return running
+    return str(joined["release"][-1])
 
 
 def _counted(rows: pl.DataFrame, minimum_coverage: float) -> pl.DataFrame:
@@ -284,16 +289,18 @@ def _slices(
         for number, (rule, group, _) in enumerate(parts)
         if slice_column(rule.name) in holdout.frame.columns
     }
+    possible = _possible(holdout, params, slices)
     judged = {
         number
         for number, (rule, group, _) in enumerate(parts)
-        if group is not None
+        if (rule.name, group) in possible
         and live[number].rows.sum() >= rule.min_rows
         and len(live[number].days) >= params.minimum_days
         and number in reference
         and len(reference[number].days) >= _FEWEST_REFERENCE_DAYS
     }
-    alpha = params.alpha * (1 - OVERALL) / max(1, len(judged))
+    # Shared among all that may ever be judged: a group that comes later changes no look that was taken before.
+    alpha = params.alpha * (1 - OVERALL) / max(1, len(possible))
     rows, verdicts, sequences = [], [], []
     for number, (rule, group, part) in enumerate(parts):
         sequence = None
@@ -313,6 +320,18 @@ def _slices(
             )
         rows.append(_slice_row(rule.name, group, part, reference.get(number), sequence))
     return Judgement(verdicts=tuple(verdicts), sequences=tuple(sequences), slices=tuple(rows))
+
+
+def _possible(holdout: Holdout, params: PerformanceParams, slices: Sequence[SliceRule]) -> set[tuple[str, str | None]]:
+    """The groups that the holdout has enough days of; what came since, and how much, plays no part."""
+    fixed = replace(holdout, rows_a_day=None)
+    return {
+        (rule.name, group)
+        for rule in slices
+        if (column := slice_column(rule.name)) in holdout.frame.columns
+        for group in holdout.frame[column].drop_nulls().unique().to_list()
+        if len(fixed.losses(params.minimum_rows, rule.name, group).days) >= _FEWEST_REFERENCE_DAYS
+    }
 
 
 def _slice_row(

@@ -5,8 +5,8 @@ What a log holds was asked by anybody: a time may lie in the future, a request m
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, Protocol
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 import polars as pl
 
@@ -14,16 +14,48 @@ from gitrain.data.contracts import TableContract
 from gitrain.features.definitions import Entity, FeatureSet
 from gitrain.serving.log_records import SCHEMA_VERSION
 
-__all__ = ["DAY", "DUE", "LoggedPredictions", "MonitoredRows", "PredictionSource", "logged_schema", "monitored_rows"]
+__all__ = [
+    "DAY",
+    "DUE",
+    "DamagedFile",
+    "LoggedPredictions",
+    "MonitoredRows",
+    "PredictionSource",
+    "logged_schema",
+    "monitored_rows",
+]
 
 #: The column that holds the name of a row's day (its resampling unit), in `MonitoredRows.frame`: an Enum in order.
 DAY = "day"
 #: And the one that says when its prediction was due.
 DUE = "due"
 
+#: What a client calls a prediction.
+_NAMES = ("request_id", "row")
+_EVER = datetime.min.replace(tzinfo=UTC)
 _TIME = pl.Datetime("us", "UTC")
 _RFC_3339 = "%+"
 _WALL_CLOCK = "%Y-%m-%dT%H:%M:%S%.f"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DamagedFile:
+    """A file with whole lines that are no records, or hold a value that cannot be there.
+
+    Attributes:
+        lines: how many.
+        first: the time of its first record, UTC; None where it has none.
+        last: that of its last.
+    """
+
+    lines: int
+    first: datetime | None
+    last: datetime | None
+
+    def touches(self, since: datetime | None, until: datetime) -> bool:
+        """Whether its lines may be of that time: when they were written is known as far as its records tell."""
+        over = self.last is not None and since is not None and self.last < since
+        return not over and (self.first is None or self.first <= until)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,16 +65,21 @@ class LoggedPredictions:
     Attributes:
         frame: one row a record, in the order of the files: `schema_version`, `time` (UTC), `request_id`, `row`,
             `release`, `probability`, `decision`, `stale` (names), and the structs `inputs` and `features`, as of
-            `logged_schema`.
+            `logged_schema`. Records of another version of the log may hold nothing but `schema_version` and `time`.
         files: how many files there were.
         torn: those whose last line was cut short.
-        unreadable: whole lines that are no records, or hold a value that cannot be there.
+        damaged: those with lines that cannot be read.
     """
 
     frame: pl.DataFrame
     files: int
     torn: int
-    unreadable: int
+    damaged: tuple[DamagedFile, ...] = ()
+
+    @property
+    def unreadable(self) -> int:
+        """Lines that cannot be read."""
+        return sum(each.lines for each in self.damaged)
 
 
 class PredictionSource(Protocol):
@@ -65,12 +102,16 @@ class MonitoredRows:
             columns known in advance under ``in:NAME``, with the types of the contract; in the order of time.
         known: the columns known in advance, under their own names, of the same rows.
         days: the names of the days, in order.
-        repeated: records that stand in the log again: the same request and row.
+        repeated: records that stand in the log again, the same in everything. A request's name is no proof: clients
+            choose it.
         asked_again: predictions of an entity that the same release has predicted later in the window.
         early: records from before the window.
         ahead: records from beyond the clock, and a little time.
         farthest: how far the last of them is ahead; None without any.
-        impossible: records without a time or without a probability from 0 to 1.
+        unreadable: lines of the window that are no records, as far as it is known when they were written.
+        impossible: records of the window, or of no time, without a release, an input or a probability from 0 to 1.
+        foreign: those of another version of the log.
+        lines: all lines of the window.
     """
 
     frame: pl.DataFrame
@@ -81,7 +122,10 @@ class MonitoredRows:
     early: int
     ahead: int
     farthest: timedelta | None
+    unreadable: int
     impossible: int
+    foreign: int
+    lines: int
 
 
 def logged_schema(features: FeatureSet, contract: TableContract) -> dict[str, pl.DataType]:
@@ -114,6 +158,7 @@ def monitored_rows(
     *,
     since: datetime | None,
     through: datetime,
+    now: datetime,
     leeway: timedelta,
 ) -> MonitoredRows:
     """The predictions of a window, each once, with their days.
@@ -126,35 +171,45 @@ def monitored_rows(
         features: of the project.
         contract: of the entity's table.
         since: the window's first moment; None: no bound.
-        through: the window's end, and the clock: what is later by more than `leeway` is named.
+        through: the window's end; what is later is left out.
+        now: the clock: what is later by more than `leeway` is left out and named; the rest counts where the window ends
+            now.
         leeway: of clocks.
     """
     entity = features.entity
     frame = logged.frame
-    possible = _filtered(
-        frame,
+    until = through if through < now else now + leeway
+    right = (
         (pl.col("schema_version") == SCHEMA_VERSION)
         & pl.col("time").is_not_null()
         & pl.col("release").is_not_null()
         & pl.col("probability").is_between(0, 1)
-        & pl.col("inputs").is_not_null(),
-    )
-    late = possible.filter(pl.col("time") > through + leeway)
+        & pl.col("inputs").is_not_null()
+    ).fill_null(False)
+    possible = _filtered(frame, right)
+    others = frame.clear() if possible.height == frame.height else frame.filter(~right)
+    others = others.filter(pl.col("time").is_null() | pl.col("time").is_between(pl.lit(since or _EVER, _TIME), until))
+    foreign = others.filter(pl.col("schema_version") != SCHEMA_VERSION).height
+    unreadable = sum(each.lines for each in logged.damaged if each.touches(since, until))
+    late = possible.filter(pl.col("time") > now + leeway)
     farthest = late["time"].max()
-    window = possible if late.is_empty() else possible.filter(pl.col("time") <= through + leeway)
+    window = _filtered(possible, pl.col("time") <= until)
     early = 0
     if since is not None:
         height = window.height
         window = _filtered(window, pl.col("time") >= since)
         early = height - window.height
-    once = _once(window, ["request_id", "row"], keep="first")
+    once = window
+    if not _all_differ(window, [*_NAMES, "time", "release", "probability"]):
+        once = window.unique(keep="first", maintain_order=True)
     repeated = window.height - once.height
     if not once["time"].is_sorted():
         once = once.sort("time", maintain_order=True)
     typed = _typed(once["inputs"].struct.unnest() if once.height else _no_inputs(entity, contract), contract, entity)
     named = typed.rename({name: f"in:{name}" for name in typed.columns})
-    last = once.drop("schema_version", "inputs", "request_id", "row").hstack(named)
-    judged = _once(last, ["release", *(f"in:{name}" for name in entity.key if name in typed.columns)], keep="last")
+    last = once.drop("schema_version", "inputs", *_NAMES).hstack(named)
+    entities = ["release", *(f"in:{name}" for name in entity.key if name in typed.columns)]
+    judged = last if _all_differ(last, entities) else last.unique(entities, keep="last", maintain_order=True)
     known = judged.select(pl.col(f"in:{name}").alias(name) for name in typed.columns)
     days = _days(entity, known, judged["time"])
     names = days.unique().sort().to_list()
@@ -167,8 +222,11 @@ def monitored_rows(
         asked_again=last.height - judged.height,
         early=early,
         ahead=late.height,
-        farthest=farthest - through if isinstance(farthest, datetime) else None,
-        impossible=frame.height - possible.height,
+        farthest=farthest - now if isinstance(farthest, datetime) else None,
+        unreadable=unreadable,
+        impossible=others.height - foreign,
+        foreign=foreign,
+        lines=window.height + others.height + unreadable,
     )
 
 
@@ -186,11 +244,9 @@ def _in_json(dtype: pl.DataType) -> pl.DataType:
     return pl.Boolean() if dtype == pl.Boolean else pl.String()
 
 
-def _once(frame: pl.DataFrame, by: list[str], *, keep: Any) -> pl.DataFrame:
-    """Each combination once. That hashes are all different proves it at a tenth of the cost."""
-    if not by or frame.select(pl.struct(by).hash().n_unique()).item() == frame.height:
-        return frame
-    return frame.unique(by, keep=keep, maintain_order=True)
+def _all_differ(frame: pl.DataFrame, by: list[str]) -> bool:
+    """Whether all hashes are different, which proves that all rows are, at a tenth of the cost of looking."""
+    return bool(frame.select(pl.struct(by).hash().n_unique()).item() == frame.height)
 
 
 def _no_inputs(entity: Entity, contract: TableContract) -> pl.DataFrame:

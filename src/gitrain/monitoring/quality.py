@@ -10,6 +10,7 @@ import polars as pl
 
 from gitrain.monitoring.logged import LoggedPredictions, MonitoredRows
 from gitrain.pipeline.monitoring_params import ServiceParams
+from gitrain.serving.log_records import SCHEMA_VERSION
 from gitrain.verdicts import Figure, Outcome, Verdict
 
 __all__ = ["ServiceFigures", "judge_log", "judge_missing", "judge_service", "judge_stale", "service_figures"]
@@ -80,7 +81,10 @@ def service_figures(texts: Iterable[str], *, silent: int = 0) -> ServiceFigures:
 
 
 def judge_service(figures: ServiceFigures, params: ServiceParams) -> list[Verdict]:
-    """Errors and latency. Without a request, or with a silent replica and no failure, nothing is decided."""
+    """Errors and latency. Without a request, or with a silent replica and no failure, nothing is decided.
+
+    Where replicas should answer and none does, users get no answer either.
+    """
     total, failed = figures.total, figures.failed
     share = failed / total if total else None
     counted: dict[str, Figure] = {
@@ -93,7 +97,9 @@ def judge_service(figures: ServiceFigures, params: ServiceParams) -> list[Verdic
     }
     silent = f"; {figures.silent} of {figures.replicas + figures.silent} replicas did not answer"
     said = silent if figures.silent else ""
-    if share is not None and share > params.errors:
+    if figures.silent and not figures.replicas:
+        errors = Outcome.FAILED, f"none of {figures.silent} replicas answered"
+    elif share is not None and share > params.errors:
         errors = Outcome.FAILED, f"{share:.2%} of {total:,.0f} requests failed, and {params.errors:.2%} may{said}"
     elif share is None or figures.silent:
         errors = Outcome.INCONCLUSIVE, f"{failed:,.0f} of {total:,.0f} requests failed{said}"
@@ -115,18 +121,29 @@ def judge_service(figures: ServiceFigures, params: ServiceParams) -> list[Verdic
     return [*verdicts, Verdict(name="service:latency", outcome=outcome, reason=reason, figures=latency)]
 
 
-def judge_log(logged: LoggedPredictions, rows: MonitoredRows) -> list[Verdict]:
-    """Whether the log can be read, and whether its clock is ours."""
-    unreadable = logged.unreadable + rows.impossible
-    total = logged.frame.height + logged.unreadable
+def judge_log(logged: LoggedPredictions, rows: MonitoredRows, limit: float) -> list[Verdict]:
+    """Whether the log of the window can be read, and whether its clock is ours.
+
+    Args:
+        logged: what the log holds.
+        rows: those of the window.
+        limit: the share of its lines that may be no records.
+    """
+    unreadable, total = rows.unreadable + rows.impossible, rows.lines
     figures: dict[str, Figure] = {
         "files": logged.files,
         "records": total,
         "torn": logged.torn,
         "unreadable": unreadable,
+        "limit": limit,
+        "other_version": rows.foreign,
         "repeated": rows.repeated,
     }
     notes = []
+    if unreadable:
+        notes.append(f"{unreadable:,} of {total:,} lines are no records of predictions, and {limit:.2%} may be")
+    if rows.foreign:
+        notes.append(f"{rows.foreign:,} records are of another version of the log than {SCHEMA_VERSION}")
     if logged.torn:
         notes.append(f"the last line of {logged.torn} files was cut short")
     if rows.repeated:
@@ -134,8 +151,10 @@ def judge_log(logged: LoggedPredictions, rows: MonitoredRows) -> list[Verdict]:
     said = "".join(f"; {note}" for note in notes)
     if not rows.frame.height:
         outcome, reason = Outcome.INCONCLUSIVE, f"{total:,} records, and no prediction of the window among them{said}"
-    elif unreadable:
-        outcome, reason = Outcome.FAILED, f"{unreadable:,} of {total:,} lines are no records of predictions{said}"
+    elif unreadable > limit * total:
+        outcome, reason = Outcome.FAILED, "; ".join(notes)
+    elif rows.foreign > limit * total:
+        outcome, reason = Outcome.INCONCLUSIVE, f"{said.removeprefix('; ')}: judge it on the commit of its release"
     else:
         outcome, reason = Outcome.PASSED, f"{rows.frame.height:,} predictions in {logged.files} files{said}"
     verdicts = [Verdict(name="service:log", outcome=outcome, reason=reason, figures=figures)]

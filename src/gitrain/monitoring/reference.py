@@ -35,8 +35,9 @@ def numbered_days(
     if isinstance(frame.schema[unit], pl.Date):
         days = frame[unit].cast(pl.String)
         names = days.unique().sort()
+        # Without a row, Polars would forget the type.
         numbers = days.replace_strict(names, pl.int_range(names.len(), eager=True), return_dtype=pl.Int64)
-        return names.to_list(), numbers.to_numpy()
+        return names.to_list(), numbers.cast(pl.Int64).to_numpy()
     size = max(1, rows_a_day or -(-frame.height // _PARTS))
     found = np.arange(frame.height, dtype=np.int64) // size
     return [f"part {number + 1}" for number in range(int(found[-1]) + 1 if found.size else 0)], found

@@ -68,6 +68,7 @@ class MonitoringTools:
         log: where these are.
         outcomes: further rows of the entity's table, with labels that have come since; judged by nobody yet.
         figures: what the replicas say of themselves; None where nobody was asked.
+        running: the release that the environment's requests go to; None where that is not known.
         models: by release, the digest of the model that it serves, where that is known.
         clock: gives the time, UTC.
         seconds: a clock for durations.
@@ -78,6 +79,7 @@ class MonitoringTools:
     log: PredictionSource
     outcomes: Sequence[pl.DataFrame] = ()
     figures: ServiceFigures | None = None
+    running: str | None = None
     models: Callable[[str], str | None] = lambda _: None
     clock: Callable[[], datetime]
     seconds: Callable[[], float]
@@ -91,8 +93,8 @@ def run_monitoring(
     Args:
         tools: what is needed.
         since: the window's first moment, UTC; by default the log's.
-        through: its end, UTC, taken for the present, too: a look back in time is what was known then, but for labels
-            that came later than they should. By default the clock's time.
+        through: its end, UTC: a look back in time is what was known then, but for labels that came later than they
+            should, and what replicas say of themselves. By default the clock's time.
 
     Raises:
         DataError: there is no log, or a table cannot be read.
@@ -124,6 +126,7 @@ class _Run:
             contract,
             since=self._since,
             through=self._present,
+            now=self._now,
             leeway=timedelta(seconds=self._params.service.clock_seconds),
         )
         outcomes, in_tables = self._outcomes(rows)
@@ -133,15 +136,16 @@ class _Run:
         columns = rows.frame["features"].struct.unnest()
         holdout = self._holdout(joined)
         moved = self._drift(rows, columns, holdout)
+        running = self._tools.running if self._present == self._now else None
         slices = [SliceRule(name=each.name, by=each.by, min_rows=each.min_rows) for each in self._project.slices]
         performance = judge_performance(
-            joined, columns, holdout, self._params.performance, slices=slices, unit=self._unit
+            joined, columns, holdout, self._params.performance, slices=slices, unit=self._unit, running=running
         )
-        calibration = judge_calibration(joined, holdout, self._params.performance, unit=self._unit)
+        calibration = judge_calibration(joined, holdout, self._params.performance, unit=self._unit, running=running)
         scheme = self._project.batches
         verdicts = [
             *(judge_service(self._tools.figures, self._params.service) if self._tools.figures is not None else ()),
-            *judge_log(logged, rows),
+            *judge_log(logged, rows, self._params.service.unreadable),
             *self._missing(moved),
             judge_stale(rows, self._params.service.stale),
             judge_inputs(rows, features, contract, scheme),
@@ -170,7 +174,9 @@ class _Run:
             days=day_rows(joined, _missing_by_row(columns)),
             features=tuple(moved),
             slices=performance.slices,
-            calibration=calibration_rows(joined, holdout, self._tools.stage.params.evaluation.calibration_bins),
+            calibration=calibration_rows(
+                joined, holdout, self._tools.stage.params.evaluation.calibration_bins, running=running
+            ),
             sequences=(*performance.sequences, *calibration.sequences),
             notes=tuple(self._notes),
             inputs_digest=self._digest(logged, joined),
@@ -338,6 +344,7 @@ class _Run:
             {
                 "rows": found.hexdigest(),
                 "unreadable": logged.unreadable,
+                "running": self._tools.running,
                 "holdout": workspace.digest(HOLDOUT_PREDICTIONS) if workspace.exists(HOLDOUT_PREDICTIONS) else None,
                 "params": self._params.model_dump(mode="json"),
                 "window": [str(self._since), str(self._present)],

@@ -20,6 +20,7 @@ class ServiceParams(Section):
         missing: how far the share of values of a feature that are not known may lie above the largest that as many days
             of training showed.
         stale: the share of predictions that may have been made from stale features.
+        unreadable: the share of the log's lines that may be no records.
         clock_seconds: predictions may be so far ahead of the clock that judges them.
     """
 
@@ -27,6 +28,7 @@ class ServiceParams(Section):
     p99_ms: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     missing: float = Field(default=0.05, ge=0, le=1)
     stale: float = Field(default=0.05, ge=0, le=1)
+    unreadable: float = Field(default=0.001, ge=0, le=1)
     clock_seconds: float = Field(default=60.0, ge=0, allow_inf_nan=False)
 
 

@@ -22,7 +22,7 @@ _SETTLED = 0.25
 
 
 def tested(report: MonitoringReport, family: str) -> Markup:
-    """The charts of a family's sequences: of the newest release first, and those of earlier ones folded away.
+    """The charts of a family's sequences: of the release that is judged first, and those of others folded away.
 
     Empty where nothing of it was tested.
     """

@@ -126,8 +126,8 @@ def _advice(report: MonitoringReport) -> list[str]:
         advice.append(f"Look at the replicas: `gitrain env list`, `gitrain deploy plan {environment}`.")
     if "performance" in failed:
         advice.append("See whether a retrained model would help: `gitrain retrain plan`, then `gitrain retrain open`.")
-        if len(report.releases) > 1:
-            newest = report.releases[-1]
+        newest = report.releases[-1] if len(report.releases) > 1 else None
+        if newest is not None and newest.version == _judged_release(report):
             advice.append(
                 f"If it began with release {_plain(newest.version)} ({newest.first:%Y-%m-%d %H:%M} UTC), go back: "
                 f"`gitrain env rollback {environment}`."
@@ -170,12 +170,20 @@ def ordered_verdicts(report: MonitoringReport) -> list[RecordedVerdict]:
 def overall_sequences(report: MonitoringReport) -> list[LookSequence]:
     """Those that are about all predictions of a release, and not about one group of a slice.
 
-    By family, of the newest release first: it is what the verdict is about.
+    By family, of the release that is judged first, then of the newest.
     """
     found = [each for each in report.sequences if each.looks and "=" not in each.name]
     order = {family: place for place, family in enumerate(_URGENCY)}
     age = {each.version: -place for place, each in enumerate(report.releases)}
+    age[_judged_release(report)] = -len(age)
     return sorted(found, key=lambda each: (order.get(family_of(each.name), len(order)), age.get(each.release, 1)))
+
+
+def _judged_release(report: MonitoringReport) -> str:
+    """The release that the verdicts are about; one that was withdrawn may have begun to answer later."""
+    named = (each.figures.get("release") for each in report.verdicts)
+    newest = report.releases[-1].version if report.releases else ""
+    return next((each for each in named if isinstance(each, str)), newest)
 
 
 def moved_of(report: MonitoringReport) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from gitrain.data.incoming import cast_text
+from gitrain.deployment.replicas import Observed
 from gitrain.errors import DataError, GitrainError, IntegrationError, UsageError
 from gitrain.integrations.http_client import HttpClient
 from gitrain.integrations.log_scan import LogScan
@@ -67,12 +68,14 @@ def open_monitoring(
     if from_source:
         outcomes += read_outcomes(stage, before=clock())
     folder = _log_folder(settings, environment, log)
+    observed = _observed(settings, environment, progress)
     return MonitoringTools(
         stage=stage,
         environment=environment,
         log=LogScan(folder, kept=state_folder(settings) / "monitoring" / environment),
         outcomes=outcomes,
-        figures=_figures_of_files(metrics) if metrics else _figures_of_replicas(settings, environment, progress),
+        figures=_figures_of_files(metrics) if metrics else _figures_of_replicas(observed),
+        running=observed.running.version if observed.running is not None else None,
         models=lambda release: _model_of(settings, release),
         clock=clock,
         seconds=time.monotonic,
@@ -107,20 +110,23 @@ def _figures_of_files(paths: Sequence[str]) -> ServiceFigures:
     return service_figures(texts)
 
 
-def _figures_of_replicas(
-    settings: Settings, environment: str, progress: Callable[[str], None]
-) -> ServiceFigures | None:
-    """What the replicas on this machine say; None where there are none."""
+def _observed(settings: Settings, environment: str, progress: Callable[[str], None]) -> Observed:
+    """What runs on this machine; nothing where that cannot be told."""
     if not (state_folder(settings) / "environments" / environment).is_dir():
-        return None
+        return Observed()
     try:
-        observed = open_deployer(settings, open_desired(settings, environment), progress).observe()
+        return open_deployer(settings, open_desired(settings, environment), progress).observe()
     except GitrainError as error:
         # Predictions can be judged without: who serves them is not what was asked.
         progress(f"the replicas of {environment} cannot be asked: {error.what}")
-        return None
+        return Observed()
+
+
+def _figures_of_replicas(observed: Observed) -> ServiceFigures | None:
+    """What the replicas on this machine say; None where there are none. Those of what runs that died are silent."""
     serving = [replica for replica in observed.replicas if replica.alive]
-    texts, silent = [], 0
+    dead = [replica for replica in observed.of(observed.running) if not replica.alive]
+    texts, silent = [], len(dead)
     for replica in serving:
         try:
             reply = HttpClient(url=f"http://127.0.0.1:{replica.port}", timeout=_METRICS_SECONDS).send("GET", "/metrics")
@@ -128,7 +134,7 @@ def _figures_of_replicas(
             silent += 1
             continue
         texts.append(reply.body.decode("utf-8", errors="replace"))
-    return service_figures(texts, silent=silent) if serving else None
+    return service_figures(texts, silent=silent) if serving or dead else None
 
 
 def _model_of(settings: Settings, release: str) -> str | None:

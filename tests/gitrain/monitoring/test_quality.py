@@ -44,6 +44,11 @@ def test_without_requests_or_with_silent_replicas_nothing_is_decided():
     assert outcomes(service_figures([replica((500, 0.001))], silent=1))[0] is Outcome.FAILED
 
 
+def test_where_nobody_answers_users_get_no_answer():
+    assert outcomes(service_figures([], silent=2)) == [Outcome.FAILED, Outcome.INCONCLUSIVE]
+    assert outcomes(service_figures([])) == [Outcome.INCONCLUSIVE, Outcome.INCONCLUSIVE]
+
+
 @given(text=st.text(max_size=200))
 def test_hostile_figures_are_passed_over(text):
     lines = f'{text}\ngitrain_requests_total{{status="{text}"}} 1e999\ngitrain_request_seconds_bucket{{le="x"}} NaN\n'

@@ -22,9 +22,7 @@ def test_what_a_source_says_is_one_line(parcels, error):
     told = []
     stage = open_stage(str(parcels), told.append)
     entity = stage.project.features.entity.table
-    tables = tuple(
-        replace(table, source=Source()) if table.name == entity else table for table in stage.project.tables
-    )
+    tables = tuple(replace(table, source=Source()) if table.name == entity else table for table in stage.project.tables)
     stage = replace(stage, project=replace(stage.project, tables=tables))
 
     assert read_outcomes(stage, before=datetime(2030, 1, 1, tzinfo=UTC)) == []

@@ -79,6 +79,10 @@ def test_a_look_back_is_what_was_known_then(stage, healthy_log, healthy):
     ]
     assert then.sequences[0].looks[-1].day <= day, "labels of later days had not come"
     assert then.labels.mature < then.labels.predictions
+    assert max(each.day for each in then.days) < "2024-04-23", "what came later is left out"
+    assert "service:clock" not in verdicts(then), "and is not ahead of anything"
+    assert verdicts(then)["service:log"] is Outcome.PASSED
+    assert then.outcome is Outcome.PASSED
 
 
 def test_a_model_that_has_lost_its_skill_alarms_within_days(stage, month, tmp_path):
@@ -247,7 +251,8 @@ def test_a_log_cut_in_half_and_hostile_lines_cost_what_they_are(stage, month, tm
     report = run_monitoring(tools_of(stage, tmp_path))
 
     figures = next(each.figures for each in report.verdicts if each.name == "service:log")
-    assert figures["torn"] == 1 and figures["unreadable"] == 7
+    assert figures["torn"] == 1 and figures["unreadable"] == 6
+    assert figures["other_version"] == 1
     assert report.labels.predictions == cut.count(b"\n")
     assert verdicts(report)["service:log"] is Outcome.FAILED
     assert verdicts(report)["skew:all"] is Outcome.PASSED, "what can be read is judged"
