@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -65,6 +66,7 @@ class _Run:
         self._sent = np.full(len(due), np.nan)
         self._done = np.full(len(due), np.nan)
         self._status = np.full(len(due), _NO_ANSWER, dtype=np.int16)
+        self._lost = np.full(len(due), f"{_OUTSTANDING} others had none yet", dtype=np.object_)
         self._bodies: list[bytes] = [b""] * len(due)
         self._start = 0.0
         self._finished = 0
@@ -108,10 +110,15 @@ class _Run:
         payload = self._payloads[number % len(self._payloads)]
         self._sent[number] = self._clock() - self._start
         # A request that fails is counted and the load goes on: no failure of one is a failure of the probe.
-        with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
+        try:
             async with session.post(self._url, data=payload.body, allow_redirects=False) as reply:
                 self._bodies[number] = await reply.read()
                 self._status[number] = reply.status
+            self._lost[number] = ""
+        except TimeoutError:
+            self._lost[number] = f"none within {self._timeout:g} s"
+        except (aiohttp.ClientError, OSError) as error:
+            self._lost[number] = _words(error)
         self._done[number] = self._clock() - self._start
         self._finished += 1
 
@@ -123,7 +130,7 @@ class _Run:
             answered = read_answer(self._bodies[number], self._payloads[number % len(self._payloads)])
             if answered is None:
                 # It says 200, and is no answer to what was asked.
-                self._status[number] = _NO_ANSWER
+                self._status[number], self._lost[number] = _NO_ANSWER, "200 without the predictions"
                 continue
             rows[number], missing[number], stale[number] = answered
         # Who gets nothing has waited in vain, however soon the connection broke.
@@ -134,10 +141,18 @@ class _Run:
             sent=self._sent,
             done=done,
             status=self._status,
+            lost=self._lost,
             rows=rows,
             missing=missing,
             stale=stale,
         )
+
+
+def _words(error: Exception) -> str:
+    """The kind of a failure alone: its message may name ports and times, and would be another one each time."""
+    number = error.errno if isinstance(error, OSError) else None
+    named = f" {errno.errorcode[number]}" if number in errno.errorcode else ""
+    return f"{type(error).__name__}{named}"
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -125,12 +126,17 @@ def count(samples: list[LoadSamples], seconds: float) -> Requests:
     if not samples:
         return Requests(seconds=round(seconds, 1))
     status = np.concatenate([each.status for each in samples])
+    lost = np.concatenate([each.lost for each in samples])
+    failures = Counter(
+        why or f"status {number}" for number, why in zip(status.tolist(), lost, strict=True) if number != 200
+    )
     waited = 1000 * np.concatenate([each.done - each.due for each in samples])
     waited = waited[~np.isnan(waited)]
     p50, p99, longest = (float(value) for value in np.quantile(waited, (0.5, 0.99, 1.0))) if len(waited) else (0, 0, 0)
     return Requests(
         total=len(status),
-        failed=int((status != 200).sum()),
+        failed=failures.total(),
+        failures=dict(failures.most_common()),
         seconds=round(seconds, 1),
         p50_ms=round(p50, 1),
         p99_ms=round(p99, 1),

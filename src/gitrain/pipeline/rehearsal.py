@@ -60,12 +60,14 @@ class Requests:
     Attributes:
         total: requests that were sent.
         failed: of these, those without an answer, or with another status than 200.
+        failures: how many failed in each way, the most frequent first.
         seconds: for so long they were sent.
         p50_ms, p99_ms, longest_ms: from when a request was due to its answer; None without requests.
     """
 
     total: int = 0
     failed: int = 0
+    failures: Mapping[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     p50_ms: float | None = None
     p99_ms: float | None = None
@@ -76,6 +78,7 @@ class Requests:
         return {
             "total": self.total,
             "failed": self.failed,
+            "failures": dict(self.failures),
             "seconds": self.seconds,
             "p50_ms": self.p50_ms,
             "p99_ms": self.p99_ms,

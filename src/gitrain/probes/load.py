@@ -1,5 +1,6 @@
 """What a load of requests shows: percentiles, errors, pauses, and whether the schedule was kept."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -24,6 +25,7 @@ class LoadSamples:
         sent: when it was handed to the network; NaN if it never was: too many others had no answer yet.
         done: when its answer had been read; without an answer, when a user would have given up.
         status: of the answer; 0 if there was none.
+        lost: why there was none, in words; empty if there was one.
         rows: predictions in the answer.
         missing: of these, how many lack a feature that is known to be there.
         stale: of these, how many were made from stale features.
@@ -34,6 +36,7 @@ class LoadSamples:
     sent: NDArray[np.float64]
     done: NDArray[np.float64]
     status: NDArray[np.int16]
+    lost: NDArray[np.object_]
     rows: NDArray[np.int32]
     missing: NDArray[np.int32]
     stale: NDArray[np.int32]
@@ -54,6 +57,7 @@ class LoadFigures:
         refused: how many were answered with 429.
         errors: how many got no answer in time, or any other one.
         statuses: how many answers there were of each status; 0 stands for no answer.
+        lost: how many got none for each reason, the most frequent first.
         wanted_rate: requests a second that were due.
         offered_rate: requests a second that were sent.
         achieved_rate: answers of 200 a second.
@@ -71,6 +75,7 @@ class LoadFigures:
     refused: int
     errors: int
     statuses: dict[int, int]
+    lost: dict[str, int]
     wanted_rate: float
     offered_rate: float
     achieved_rate: float
@@ -107,6 +112,7 @@ class LoadFigures:
             refused=statuses.get(_REFUSED, 0),
             errors=requests - answered - statuses.get(_REFUSED, 0),
             statuses=statuses,
+            lost=dict(Counter(why for why in samples.lost if why).most_common()),
             wanted_rate=requests / seconds,
             offered_rate=len(sent) / sending,
             achieved_rate=answered / answering,

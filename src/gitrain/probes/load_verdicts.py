@@ -77,9 +77,10 @@ def _share(name: str, count: int, figures: LoadFigures, limit: float, words: str
 
 def _statuses(figures: LoadFigures) -> str:
     others = {status: count for status, count in figures.statuses.items() if status not in {200, 429}}
+    reasons = ", ".join(f"{count:,} {why}" for why, count in figures.lost.items())
+    lost = f"without an answer: {reasons}" if reasons else "without an answer"
     return "; ".join(
-        f"{count:,} {'without an answer' if status == 0 else f'answered with {status}'}"
-        for status, count in others.items()
+        f"{count:,} {lost if status == 0 else f'answered with {status}'}" for status, count in others.items()
     )
 
 

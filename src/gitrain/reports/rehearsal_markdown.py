@@ -61,7 +61,8 @@ def _users(requests: Requests) -> str:
             f"within {requests.longest_ms:,.0f} ms, beside whatever was trained and tried meanwhile."
         )
     seen = f"{requests.total:,} requests of users in {requests.seconds:.0f} s, {requests.failed:,} failed"
-    return f"**{seen}.**{figures}"
+    ways = ", ".join(f"{count:,} {why}" for why, count in requests.failures.items())
+    return f"**{seen}{f' ({ways})' if ways else ''}.**{figures}"
 
 
 def _timeline(results: Sequence[StepResult]) -> str:

@@ -156,9 +156,8 @@ class Users:
     def ask(self, url, payloads):
         while not self.leaving.is_set():
             due = arrival_times(RATE, 3.0, seed=1)
-            self.statuses += (
-                HttpLoad().run(url, due, payloads, timeout=10.0, progress=lambda line: None).status.tolist()
-            )
+            seen = HttpLoad().run(url, due, payloads, timeout=10.0, progress=lambda line: None)
+            self.statuses += [lost or status for lost, status in zip(seen.lost, seen.status.tolist(), strict=True)]
 
     def leave(self):
         self.leaving.set()

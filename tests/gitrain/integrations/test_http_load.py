@@ -86,6 +86,7 @@ def test_each_request_is_sent_when_due_and_its_answer_counted():
     assert (samples.sent >= samples.due).all()
     assert (samples.done >= samples.sent).all()
     assert dict(zip(*np.unique(samples.status, return_counts=True), strict=True)) == {200: 65, 429: 7}
+    assert set(samples.lost) == {""}
     # Each says that `delays` is missing, which the known rows have.
     assert samples.missing.sum() == samples.rows.sum() == 65
     assert any("requests" in line for line in told)
@@ -96,6 +97,7 @@ def test_a_service_that_hangs_is_given_up_and_does_not_stop_the_others():
         samples = run(url, 20, 0.5, timeout=1.0)
 
     assert (samples.status == 0).all()
+    assert set(samples.lost) == {"none within 1 s"}
     assert not np.isnan(samples.sent).any()
     assert np.allclose(samples.done - samples.due, 1.0)
 
@@ -104,13 +106,20 @@ def test_where_nobody_listens_every_user_waits_in_vain():
     samples = run("http://127.0.0.1:9", 50, 0.2, timeout=3.0)
 
     assert (samples.status == 0).all()
+    assert set(samples.lost) == {"ClientConnectorError ECONNREFUSED"}
     assert np.allclose(samples.done - samples.due, 3.0)
 
 
 @pytest.mark.parametrize(
-    "garbage", [b"no HTTP at all\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{}", b""]
+    ("garbage", "why"),
+    [
+        (b"no HTTP at all\r\n\r\n", "ClientResponseError"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{}", "ClientPayloadError"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", "200 without the predictions"),
+        (b"", "ServerDisconnectedError"),
+    ],
 )
-def test_an_answer_that_is_none_is_an_error(garbage):
+def test_an_answer_that_is_none_is_an_error(garbage, why):
     """A server that says something and closes."""
 
     async def serve(ready):
@@ -140,6 +149,7 @@ def test_an_answer_that_is_none_is_an_error(garbage):
         thread.join(10)
 
     assert (samples.status == 0).all()
+    assert set(samples.lost) == {why}
 
 
 def test_known_answers_are_sent_in_turn():

@@ -13,7 +13,7 @@ from gitrain.integrations.steady_traffic import SteadyTraffic, count, send_until
 from gitrain.probes.load import LoadSamples
 
 
-def samples(status, waited=0.01):
+def samples(status, waited=0.01, lost="none within 10 s"):
     number = len(status)
     due = np.arange(number) / 10
     zeros = np.zeros(number, dtype=np.int32)
@@ -23,6 +23,7 @@ def samples(status, waited=0.01):
         sent=due,
         done=due + waited,
         status=np.array(status, dtype=np.int16),
+        lost=np.array(["" if each else lost for each in status], dtype=np.object_),
         rows=zeros,
         missing=zeros,
         stale=zeros,
@@ -32,6 +33,7 @@ def samples(status, waited=0.01):
 def test_whatever_is_not_200_has_failed():
     found = count([samples([200, 500, 0]), samples([200, 429], waited=0.5)], 2.04)
     assert (found.total, found.failed, found.seconds) == (5, 3, 2.0)
+    assert found.failures == {"status 500": 1, "none within 10 s": 1, "status 429": 1}
     assert (found.p50_ms, found.longest_ms) == (10.0, 500.0)
     assert count([], 0.0).total == 0
 

@@ -62,6 +62,7 @@ class InstantLoad:
             sent=due.copy(),
             done=due + 0.001,
             status=np.full(count, 200, dtype=np.int16),
+            lost=np.full(count, "", dtype=np.object_),
             rows=ones,
             missing=ones * 0,
             stale=ones * 0,

@@ -9,7 +9,7 @@ from gitrain.probes.arrivals import arrival_times
 from gitrain.probes.load import LoadFigures, LoadSamples, longest_pause, percentile
 
 
-def samples(due, done, *, sent=None, status=None, rows=1, missing=0, stale=0):
+def samples(due, done, *, sent=None, status=None, lost=None, rows=1, missing=0, stale=0):
     """Samples from lists; what is left out is as in a service without defects."""
     due = np.array(due, dtype=np.float64)
     count = len(due)
@@ -19,6 +19,7 @@ def samples(due, done, *, sent=None, status=None, rows=1, missing=0, stale=0):
         sent=due.copy() if sent is None else np.array(sent, dtype=np.float64),
         done=np.array(done, dtype=np.float64),
         status=np.full(count, 200, dtype=np.int16) if status is None else np.array(status, dtype=np.int16),
+        lost=np.array([""] * count if lost is None else lost, dtype=np.object_),
         **{
             name: np.full(count, value, dtype=np.int32)
             for name, value in (("rows", rows), ("missing", missing), ("stale", stale))
@@ -122,11 +123,13 @@ def test_each_request_is_counted_once():
         [0.01, 1.01, 12, 3.01, 14, 5.02],
         sent=[0, 1, 2, 3, np.nan, 5.004],
         status=[200, 429, 0, 500, 0, 200],
+        lost=["", "", "none within 10 s", "", "none within 10 s", ""],
     )
     figures = LoadFigures.of(found, seconds=6)
 
     assert (figures.requests, figures.answered, figures.refused, figures.errors) == (6, 2, 1, 3)
     assert figures.statuses == {0: 2, 200: 2, 429: 1, 500: 1}
+    assert figures.lost == {"none within 10 s": 2}
     assert figures.offered_rate == pytest.approx(5 / 6)
     assert figures.achieved_rate == pytest.approx(2 / 6)
     # A refusal is no slow answer and an error no quick one; who got nothing waited in vain.

@@ -50,7 +50,11 @@ def slow(share, seconds):
         ({"done": slow(0.02, 0.05)}, {"p99", "max", "pause"}, "99 % of the requests were answered within 52 ms"),
         ({"done": slow(0.6, 0.006)}, {"p50", "p90"}, "half of the requests were answered within 8 ms"),
         ({"status": [500] * 3 + [200] * 997}, {"errors"}, "3 of 1,000 requests (3 answered with 500)"),
-        ({"status": [0] + [200] * 999}, {"errors"}, "1 of 1,000 requests (1 without an answer)"),
+        (
+            {"status": [0] + [200] * 999, "lost": ["ClientOSError ECONNRESET"] + [""] * 999},
+            {"errors"},
+            "1 of 1,000 requests (1 without an answer: 1 ClientOSError ECONNRESET)",
+        ),
         ({"status": [429] + [200] * 999}, {"refused"}, "1 of 1,000 requests (answered with 429)"),
         ({"missing": 1}, {"missing"}, "1,000 of 1,000 predictions lack a feature"),
         ({"stale": 1}, {"stale"}, "1,000 of 1,000 predictions were made from stale features"),

@@ -26,7 +26,15 @@ def rehearsal(*, outcome=Outcome.PASSED, failed=0):
             ),
             StepResult(step=step("slow", lacks="there is no bentofile.yaml"), outcome=None, said=("no bentofile",)),
         ),
-        requests=Requests(total=4240, failed=failed, seconds=106.0, p50_ms=6.0, p99_ms=95.0, longest_ms=1730.0),
+        requests=Requests(
+            total=4240,
+            failed=failed,
+            failures={"status 502": failed} if failed else {},
+            seconds=106.0,
+            p50_ms=6.0,
+            p99_ms=95.0,
+            longest_ms=1730.0,
+        ),
         where=(("production", "http://127.0.0.1:8003"), ("the repository", "/here/repository")),
     )
 
@@ -42,6 +50,7 @@ def test_what_failed_is_in_the_first_line():
     assert "still run" not in failed
     lost = render_rehearsal(rehearsal(failed=3), folder=".demo", stop=None)
     assert lost.splitlines()[0] == "# ❌ parcels: 3 requests of users failed"
+    assert "3 failed (3 status 502).**" in lost
 
 
 def test_the_steps_are_listed_with_what_they_lack():
