@@ -1,8 +1,11 @@
 import asyncio
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
+import uvloop
 
 from gitrain.serving.coalescing import Coalescer, QueueFull
 
@@ -161,3 +164,51 @@ def test_work_that_blocks_runs_beside_the_loop_and_gathers_what_comes_meanwhile(
     assert asyncio.run(run()) == [1, 2, 3]
     assert [items for items, _ in calls] == [[1], [2, 3]]
     assert {name.partition("_")[0] for _, name in calls} == {"beside"}
+
+
+def test_who_comes_by_a_new_connection_waits_for_one_call_and_not_for_all_before():
+    """uvloop accepts one connection each time round: a call for each would be twenty calls, one after another."""
+    work, begun, go_on = Work(), threading.Event(), threading.Event()
+
+    def held(items):
+        begun.set()
+        assert go_on.wait(30)
+        return work(items)
+
+    class Doubled(asyncio.Protocol):
+        def connection_made(self, transport):
+            self.transport = transport
+
+        def data_received(self, data):
+            self.answering = asyncio.ensure_future(self.answer(int(data)))
+
+        async def answer(self, number):
+            self.transport.write(str(await together.submit(number, 1)).encode())
+
+    loop = uvloop.new_event_loop()
+    with ThreadPoolExecutor(1) as executor:
+        together = Coalescer(held, large=64, max_waiting=100, max_large=2, beside=executor)
+        server: Any = loop.run_until_complete(loop.create_server(Doubled, "127.0.0.1", 0))
+        [listening] = server.sockets
+        address = listening.getsockname()
+        thread = threading.Thread(target=loop.run_forever)
+        thread.start()
+        users = []
+        for number in range(21):
+            users.append(socket.create_connection(address, timeout=30))
+            users[-1].sendall(str(number).encode())
+            # The loop stands in the first one's call until all others have come.
+            assert begun.wait(30)
+        go_on.set()
+        answers = [int(user.recv(100)) for user in users]
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        for user in users:
+            user.close()
+        server.close()
+        loop.run_until_complete(server.wait_closed())
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+    assert answers == [2 * number for number in range(21)]
+    assert work.calls == [[0], list(range(1, 21))]
