@@ -38,6 +38,7 @@ __all__ = ["apply", "list_environments", "plan", "stop", "unit"]
 
 # What a pass reads that is not in Git: a unit starts without the shell's.
 _UNIT_VARIABLES = ("GITRAIN_ONLINE_STORE", "GITRAIN_RELEASE_STORE", "GITRAIN_STATE")
+_LONGEST_WAIT = 86_400
 
 
 def plan(arguments: argparse.Namespace) -> int:
@@ -54,11 +55,10 @@ def plan(arguments: argparse.Namespace) -> int:
 
 def apply(arguments: argparse.Namespace) -> int:
     """Make the environment run what is desired."""
-    if not 0 <= arguments.wait <= 86_400:
-        raise UsageError(f"--wait is {arguments.wait:g}", fix="give seconds, 0 to 86400.")
+    wait = _wait(arguments)
     progress = progress_to_stderr()
     tools = open_deployment(arguments.directory, arguments.environment, progress, approved_by=arguments.approved_by)
-    applied = apply_deployment(tools, again=arguments.again, wait=arguments.wait)
+    applied = apply_deployment(tools, again=arguments.again, wait=wait)
     if applied.plan.steps and applied.outcome is Outcome.PASSED:
         for name in clear_state(load_settings(Path(arguments.directory))):
             progress(f"{arguments.environment}: removed {name}, which nothing here runs from")
@@ -74,12 +74,13 @@ def apply(arguments: argparse.Namespace) -> int:
 
 def stop(arguments: argparse.Namespace) -> int:
     """End all replicas of the environment, and the proxy."""
+    wait = _wait(arguments)
     settings = load_settings(Path(arguments.directory))
     progress = progress_to_stderr()
     desired = open_desired(settings, arguments.environment)
     deployer = open_deployer(settings, desired, progress)
     since = datetime.now(UTC).isoformat(timespec="seconds")
-    with deployer.hold(actor_of(settings), since, wait=arguments.wait):
+    with deployer.hold(actor_of(settings), since, wait=wait):
         found = plan_stop(desired, deployer.observe())
         progress(f"{desired.name}: ending the proxy")
         deployer.stop_proxy()
@@ -123,10 +124,18 @@ def list_environments(arguments: argparse.Namespace) -> int:
     return 3 if any(status.problem for status in statuses) else 0
 
 
+def _wait(arguments: argparse.Namespace) -> float:
+    """The seconds of --wait; NaN is no number of them."""
+    wait: float = arguments.wait
+    if not 0 <= wait <= _LONGEST_WAIT:
+        raise UsageError(f"--wait is {wait:g}", fix=f"give seconds, 0 to {_LONGEST_WAIT}.")
+    return wait
+
+
 def _revert(arguments: argparse.Namespace, tools: DeploymentTools, applied: Applied) -> ProposedChange | None:
     """Open the revert of a release that was aborted, now or by a pass that was killed before it could."""
     record = applied.record
-    if applied.plan.kind == "refused" and applied.outcome is Outcome.FAILED:
+    if applied.plan.kind == "refused" and applied.plan.outcome is Outcome.FAILED:
         records = tools.records.list(arguments.environment)
         record = max(records, key=lambda each: each.began, default=None)
     if record is None or record.ending is not Ending.ABORTED:

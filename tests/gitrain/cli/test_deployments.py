@@ -110,6 +110,9 @@ def test_environments_are_listed_and_one_that_is_wrong_hides_no_other(repository
         (("deploy", "apply", "nowhere"), "name one of these: production, test"),
         (("deploy", "plan", "../x"), "is no name of an environment"),
         (("deploy", "apply", "test", "--wait", "-1"), "--wait is -1"),
+        (("deploy", "stop", "test", "--wait", "-1"), "--wait is -1"),
+        (("deploy", "stop", "test", "--wait", "nan"), "--wait is nan"),
+        (("deploy", "stop", "test", "--wait", "inf"), "--wait is inf"),
         (("deploy", "unit", "X"), "is no name of an environment"),
     ],
 )
