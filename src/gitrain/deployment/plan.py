@@ -1,6 +1,7 @@
 """From what is desired and what runs to what is to be done: pure."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from gitrain.deployment.promotion import goes_back
@@ -61,7 +62,7 @@ def plan_deployment(
     )
     failed = last is not None and last.release == release and last.ending is not Ending.SUCCEEDED
     if under_way is None and release in observed.shares and not (failed and len(observed.shares) > 1):
-        return _heal(desired, observed, release, again=again)
+        return _heal(desired, observed, release, desired.file.runtime.listen, again=again)
     if under_way is not None and list(observed.shares) == [release]:
         return _finish(desired, observed, release, under_way)
     # What an order began goes on without another one.
@@ -73,12 +74,16 @@ def plan_deployment(
         and under_way is None
         and not again
     ):
-        return idle(
+        reason = (
             f"release {release.version} was aborted here: {last.reason} It is tried again once the file has changed, "
-            "or with --again",
-            "refused",
-            Outcome.FAILED,
+            "or with --again"
         )
+        serves = next((each for each in observed.shares if each != release), last.former)
+        if serves is None:
+            return idle(reason, "refused", Outcome.FAILED)
+        # It stays where users have reached it so far: what else the file asks for was not found well either.
+        healed = _heal(desired, observed, serves, observed.listen or desired.file.runtime.listen)
+        return replace(healed, kind="refused", reason=reason, outcome=Outcome.FAILED)
     return _deploy(desired, observed, release, records)
 
 
@@ -126,11 +131,8 @@ def _deploy(desired: Desired, observed: Observed, release: RunningRelease, recor
     )
     kept, useless = _chosen(observed, release, runtime.replicas)
     aside = tuple(each for each in observed.replicas if each.release not in (release, former))
-    dead = tuple(each for each in observed.of(former) if not each.alive)
-    steps: list[Step] = []
-    ended = (*aside, *useless, *dead)
-    if ended:
-        steps.append(StopStep(replicas=ended, patience=runtime.stop_seconds))
+    ended = (*aside, *useless)
+    steps = [*_ended(desired, ended)]
     steps += _started(desired, release, runtime.replicas - len(kept))
     # Who goes back to what has worked before has no time for more than a look.
     probes = file.probes.required if kind == "deploy" else ("smoke",)
@@ -145,9 +147,9 @@ def _deploy(desired: Desired, observed: Observed, release: RunningRelease, recor
             for percent, seconds in parts
         ]
     steps.append(RouteStep(release=release, listen=runtime.listen))
-    left = tuple(each for each in observed.of(former) if each.alive) if not file.strategy.standby else ()
-    if left:
-        steps.append(StopStep(replicas=left, patience=runtime.stop_seconds))
+    # A former release that died is remembered until then: nobody else knows what to go back to.
+    left = tuple(each for each in observed.of(former) if not (each.alive and file.strategy.standby))
+    steps += _ended(desired, left)
     steps.append(RecordStep(ending=Ending.SUCCEEDED))
     was = f"{former.version} runs" if former is not None else "nothing runs yet"
     goes = "release {0} is to run again" if kind == "rollback" else "release {0} is to run"
@@ -163,14 +165,14 @@ def _deploy(desired: Desired, observed: Observed, release: RunningRelease, recor
     )
 
 
-def _heal(desired: Desired, observed: Observed, release: RunningRelease, *, again: bool) -> Plan:
+def _heal(desired: Desired, observed: Observed, release: RunningRelease, listen: str, *, again: bool = False) -> Plan:
     runtime = desired.file.runtime
     kept, useless = _chosen(observed, release, runtime.replicas)
     standby = _standby(desired, observed, release)
     others = tuple(each for each in observed.replicas if each.release != release and each not in standby)
     missing = runtime.replicas - len(kept)
     ports = {backend.port for backend in observed.backends}
-    astray = ports != {each.port for each in kept} or not observed.proxied or observed.listen != runtime.listen
+    astray = ports != {each.port for each in kept} or not observed.proxied or observed.listen != listen
     steps: list[Step] = []
     reasons = []
     if missing > 0:
@@ -178,11 +180,11 @@ def _heal(desired: Desired, observed: Observed, release: RunningRelease, *, agai
         steps.append(ProbeStep(release=release, probe="smoke"))
         reasons.append(f"{len(kept)} of {replicas_in_words(runtime.replicas)} can be used")
     if astray or missing > 0:
-        steps.append(RouteStep(release=release, listen=runtime.listen))
+        steps.append(RouteStep(release=release, listen=listen))
         if not observed.proxied:
             reasons.append("the proxy does not run")
-        elif observed.listen != runtime.listen:
-            reasons.append(f"users are to reach it at {runtime.listen}")
+        elif observed.listen != listen:
+            reasons.append(f"users are to reach it at {listen}")
         elif not missing > 0:
             reasons.append("requests go elsewhere")
     ended = (*useless, *others)
@@ -225,8 +227,7 @@ def _finish(desired: Desired, observed: Observed, release: RunningRelease, under
         steps += [ProbeStep(release=release, probe=probe) for probe in desired.file.probes.required]
     steps.append(RouteStep(release=release, listen=runtime.listen))
     ended = (*useless, *others)
-    if ended:
-        steps.append(StopStep(replicas=ended, patience=runtime.stop_seconds))
+    steps += _ended(desired, ended)
     steps.append(RecordStep(ending=Ending.SUCCEEDED))
     return Plan(
         environment=desired.name,
@@ -257,26 +258,39 @@ def _abandon(desired: Desired, observed: Observed, under_way: UnderWay) -> Plan:
 
 def _taken_back(desired: Desired, observed: Observed, under_way: UnderWay) -> tuple[list[Step], tuple[Replica, ...]]:
     """What gives the former release all requests again and ends the other one, and whom it ends."""
-    runtime, former, failed = desired.file.runtime, under_way.former, under_way.release
-    steps: list[Step] = []
-    if under_way.kind == "probe":
-        return steps, ()
+    former, failed = under_way.former, under_way.release
+    if under_way.kind == "probe" or (former is None and failed in observed.shares):
+        # Nothing else could answer: a release that failed is better than none.
+        return [], ()
     retired = observed.of(failed)
+    if former is None:
+        return _ended(desired, retired), retired
+    gone = tuple(each for each in observed.of(former) if not each.alive)
     if failed in observed.shares:
-        if former is None:
-            # Nothing else could answer: a release that failed is better than none.
-            return steps, ()
-        there = [each for each in observed.of(former) if each.alive]
-        if not there:
-            steps += _started(desired, former, runtime.replicas)
-        elif not any(each.usable for each in there):
-            # It may have missed one look alone.
-            steps.append(AwaitStep(release=former, seconds=runtime.start_seconds))
-        steps.append(RouteStep(release=former, listen=observed.listen or runtime.listen))
-        retired = (*retired, *(each for each in observed.of(former) if not each.alive))
-    if retired:
-        steps.append(StopStep(replicas=retired, patience=runtime.stop_seconds))
-    return steps, retired
+        retired = (*retired, *gone)
+        return [*_put_back(desired, observed, former), *_ended(desired, retired)], retired
+    if observed.proxied and any(each.alive and observed.routed(each) for each in observed.of(former)):
+        return _ended(desired, retired), retired
+    # Nobody answers users: the former release, or the proxy, had died before the other one came, or since.
+    steps = [*_ended(desired, retired), *_put_back(desired, observed, former), *_ended(desired, gone)]
+    return steps, (*retired, *gone)
+
+
+def _put_back(desired: Desired, observed: Observed, former: RunningRelease) -> list[Step]:
+    """What sends all requests to the former release again, which is waited for or started where need be."""
+    runtime = desired.file.runtime
+    steps: list[Step] = []
+    there = [each for each in observed.of(former) if each.alive]
+    if not there:
+        steps += _started(desired, former, runtime.replicas)
+    elif not any(each.usable for each in there):
+        # It may have missed one look alone.
+        steps.append(AwaitStep(release=former, seconds=runtime.start_seconds))
+    return [*steps, RouteStep(release=former, listen=observed.listen or runtime.listen)]
+
+
+def _ended(desired: Desired, replicas: tuple[Replica, ...]) -> list[Step]:
+    return [StopStep(replicas=replicas, patience=desired.file.runtime.stop_seconds)] if replicas else []
 
 
 def _started(desired: Desired, release: RunningRelease, missing: int) -> list[Step]:

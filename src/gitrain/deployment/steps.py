@@ -24,7 +24,8 @@ __all__ = [
 ]
 
 #: none: nothing is to be done; heal: the release stays, and what died is replaced; deploy, rollback: to another one;
-#: probe: what runs is asked again; undo: a deployment that failed is taken back; refused: it must not be tried.
+#: probe: what runs is asked again; undo: a deployment that failed is taken back; refused: it must not be tried, and at
+#: most what runs in its place is healed.
 Kind = Literal["none", "heal", "deploy", "rollback", "probe", "undo", "stop", "refused"]
 
 
@@ -196,7 +197,7 @@ class Plan:
         former: what runs now.
         steps: what is to be done.
         retired: the ids of replicas that get no requests any more, once the release has all of them.
-        outcome: of a plan without steps: PASSED if what runs is what is desired.
+        outcome: once its steps are done, if they go well: PASSED if what runs is what is desired.
     """
 
     environment: str

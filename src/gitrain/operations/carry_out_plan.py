@@ -135,7 +135,7 @@ class _Run:
                 failure = self._step(step)
                 if failure is not None:
                     return self._take_back(failure)
-        outcome, reason = Outcome.PASSED, plan.reason
+        outcome, reason = plan.outcome, plan.reason
         if self.record is not None and self.record.ending is not Ending.SUCCEEDED:
             outcome, reason = Outcome.FAILED, self.record.reason
         return Applied(plan=plan, outcome=outcome, reason=reason, record=self.record)
@@ -308,7 +308,10 @@ class _Run:
             ids = {replica.id for replica in self.observed.replicas}
             new = [each for each in observed.replicas if each.id not in ids and not observed.routed(each)]
             tools.deployer.stop(new, patience=tools.desired.file.runtime.stop_seconds)
-            return Applied(plan=self.plan, outcome=failure.outcome, reason=failure.reason)
+            reason = failure.reason
+            if self.plan.outcome is not Outcome.PASSED:
+                reason = f"{self.plan.reason}; meanwhile what runs could not be mended: {failure.reason}"
+            return Applied(plan=self.plan, outcome=worst((self.plan.outcome, failure.outcome)), reason=reason)
         # Whoever is killed from here on leaves word that nothing but this is left to do.
         self.under_way = self.under_way.model_copy(
             update={"ending": failure.ending, "reason": failure.reason[:_LONGEST_REASON]}

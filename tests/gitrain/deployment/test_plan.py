@@ -201,6 +201,41 @@ def test_what_was_aborted_waits_for_another_commit_or_an_order():
     assert plan_deployment(desired(), RUNNING, mended).kind == "deploy"
 
 
+def aborted(former=OLD):
+    """The canary of a release was found worse; another one ran before it, or none did."""
+    return [record(OLD), record(NEW, Ending.ABORTED, minutes=5).model_copy(update={"former": former})]
+
+
+@pytest.mark.parametrize(
+    ("seen", "steps"),
+    [
+        (RUNNING, ""),
+        (observed(replica(1, OLD, alive=False), routed=[(0, 1)]), "fetch start await probe smoke route stop"),
+        (
+            observed(replica(1, OLD, alive=False), routed=[(0, 1)], proxied=False),
+            "fetch start await probe smoke route stop",
+        ),
+        (observed(replica(1, OLD), routed=[(0, 1)], proxied=False), "route"),
+        # Where users reach it is not for a file that asks for what was aborted.
+        (observed(replica(1, OLD), routed=[(0, 1)], listen="127.0.0.1:1"), ""),
+        (observed(replica(1, OLD), replica(2, NEW), routed=[(0, 1), (1, 9)]), "route"),
+        (observed(), "fetch start await probe smoke route"),
+    ],
+)
+def test_what_runs_in_place_of_what_was_aborted_is_healed(seen, steps):
+    plan = plan_deployment(desired(strategy={"standby": True}), seen, aborted())
+    assert " ".join(names(plan)) == steps
+    assert (plan.kind, plan.outcome, plan.recorded) == ("refused", Outcome.FAILED, False)
+    assert plan.reason.startswith("release 1.1.0 was aborted here: it was slow. It is tried again once")
+    assert {step.release for step in plan.steps if not isinstance(step, StopStep)} <= {OLD}
+    assert {step.listen for step in plan.steps if isinstance(step, RouteStep)} <= {LISTEN}
+
+
+def test_where_nothing_ran_before_what_was_aborted_nothing_is_healed():
+    plan = plan_deployment(desired(), observed(), aborted(former=None))
+    assert (plan.kind, plan.steps, plan.outcome) == ("refused", (), Outcome.FAILED)
+
+
 def test_suspended():
     assert plan_deployment(desired(suspend=True), RUNNING).outcome is Outcome.INCONCLUSIVE
     assert plan_deployment(desired(OLD, suspend=True), RUNNING).outcome is Outcome.PASSED
@@ -234,6 +269,43 @@ def test_the_former_release_is_waited_for_or_started_before_it_is_given_up(forme
     assert " ".join(names(plan)) == steps
     assert {step.release for step in plan.steps if isinstance(step, FetchStep | AwaitStep | RouteStep)} == {OLD}
     assert all(each.release == NEW or not each.alive for each in plan.replicas)
+
+
+@pytest.mark.parametrize(
+    ("former", "proxied", "steps"),
+    [
+        (replica(1, OLD), True, "stop record"),
+        (replica(1, OLD), False, "stop route record"),
+        (replica(1, OLD, ready=False), False, "stop await route record"),
+        (replica(1, OLD, alive=False), True, "stop fetch start await route stop record"),
+        (replica(1, OLD, alive=False), False, "stop fetch start await route stop record"),
+    ],
+)
+def test_users_are_served_again_by_what_had_died_before_a_release_that_failed(former, proxied, steps):
+    note = under_way(NEW, OLD, ending=Ending.FAILED, reason="it is slow")
+    seen = observed(former, replica(2, NEW), routed=[(0, 1)], proxied=proxied, under_way=note)
+    plan = plan_undo(desired(), seen)
+    assert " ".join(names(plan)) == steps
+    assert {step.release for step in plan.steps if isinstance(step, FetchStep | AwaitStep | RouteStep)} <= {OLD}
+    assert list(carried_out(plan, seen).shares) == [OLD]
+
+
+def test_a_replica_that_a_killed_run_started_to_take_requests_back_is_waited_for():
+    note = under_way(NEW, OLD, ending=Ending.FAILED, reason="it is slow")
+    seen = observed(replica(1, OLD, alive=False), replica(3, OLD, ready=False), routed=[(0, 1)], under_way=note)
+    assert names(plan_undo(desired(), seen)) == ["await", "route", "stop", "record"]
+
+
+def test_a_former_release_that_died_is_known_until_another_has_its_requests():
+    seen = observed(replica(1, OLD, alive=False), replica(2, OTHER), routed=[(0, 1)])
+    plan = plan_deployment(desired(), seen)
+    order = names(plan)
+    assert (plan.former, order[0], order[-3:]) == (OLD, "stop", ["route", "stop", "record"])
+    first, last = (step for step in plan.steps if isinstance(step, StopStep))
+    assert [each.release for each in first.replicas] == [OTHER]
+    assert [each.release for each in last.replicas] == [OLD]
+    # Before that, whoever plans anew still sees what ran.
+    assert carried_out(plan, seen, steps=order.index("route")).running == OLD
 
 
 def test_what_failed_keeps_on_where_nothing_else_could_answer():
@@ -388,13 +460,13 @@ def carried_out(plan, seen, *, steps=None):
     return Observed(replicas=tuple(found), backends=backends, proxied=proxied, listen=listen, under_way=note)
 
 
-def settle(wish, seen):
+def settle(wish, seen, records=()):
     for _ in range(4):
-        plan = plan_deployment(wish, seen)
+        plan = plan_deployment(wish, seen, records)
         if not plan.steps:
             return plan, seen
         seen = carried_out(plan, seen)
-    raise AssertionError(f"still to be done: {plan_deployment(wish, seen)}")
+    raise AssertionError(f"still to be done: {plan_deployment(wish, seen, records)}")
 
 
 @given(wish=wishes, seen=states)
@@ -420,6 +492,21 @@ def test_a_pass_that_ends_after_any_step_leaves_a_state_that_the_next_one_mends(
     for chosen in (other, wish):
         plan, end = settle(chosen, halfway)
         assert (plan.kind, list(end.shares)) == ("none", [chosen.release])
+
+
+@given(wish=wishes, seen=states)
+def test_whatever_was_aborted_somebody_else_answers(wish, seen):
+    wish, seen = replace(wish, release=NEW), replace(seen, under_way=None)
+    alone = list(seen.shares) == [NEW]
+    plan, end = settle(wish, seen, aborted())
+    # It has all requests only where it had all of them, and nothing else could answer.
+    assert plan.kind == ("none" if alone else "refused")
+    assert len(end.shares) == 1
+    assert (end.running == NEW) == alone
+    routed = [each for each in end.replicas if end.routed(each)]
+    assert len(routed) == len(end.backends) == wish.file.runtime.replicas
+    assert end.proxied
+    assert all(each.usable for each in end.replicas)
 
 
 @given(seen=states)

@@ -528,6 +528,76 @@ def test_a_former_release_that_misses_one_look_is_waited_for(running):
     assert [each.pid for each in running.observe().replicas] == [pid]
 
 
+@pytest.fixture
+def aborted(running):
+    """The canary of 1.1.0 was found worse, and 1.0.0 has all requests again."""
+    running.desire(running.release("1.1.0"), strategy=CANARY)
+    running.tools_given = {"watch": lambda stretch: SLOW}
+    assert running.apply().record.ending is Ending.ABORTED
+    return running
+
+
+def test_what_runs_in_place_of_an_aborted_release_comes_back_and_the_refusal_stays(aborted):
+    said = aborted.apply()
+    assert (said.plan.kind, said.plan.steps) == ("refused", ())
+    ended(aborted, "1.0.0")
+    healed = aborted.apply()
+    assert (healed.plan.kind, healed.outcome, healed.reason) == ("refused", Outcome.FAILED, said.reason)
+    assert "it is slow" in healed.reason
+    assert versions(aborted) == {"1.0.0": 1}
+    assert alive(aborted) == ["1.0.0"]
+    assert processes(aborted) == 1
+    assert aborted.apply().plan.steps == ()
+    assert len(aborted.records.list()) == 2
+
+
+def test_an_environment_that_was_stopped_after_an_abort_is_begun_with_what_ran_before(aborted):
+    aborted.end()
+    assert aborted.observe().shares == {}
+    assert (aborted.apply().plan.kind, versions(aborted)) == ("refused", {"1.0.0": 1})
+
+
+def test_what_cannot_be_healed_in_place_of_an_aborted_release_is_told_with_the_refusal(aborted):
+    def broken(release):
+        raise ReleaseError("the store is away", fix="mend it.")
+
+    ended(aborted, "1.0.0")
+    aborted.tools_given = {"fetch": broken}
+    done = aborted.apply()
+    assert (done.plan.kind, done.outcome) == ("refused", Outcome.ERROR)
+    assert "it is slow" in done.reason
+    assert done.reason.endswith("meanwhile what runs could not be mended: fetch: the store is away")
+    aborted.tools_given = {}
+    assert (aborted.apply().outcome, versions(aborted)) == (Outcome.FAILED, {"1.0.0": 1})
+
+
+def test_a_former_release_that_had_died_serves_again_after_each_release_that_fails(running):
+    running.desire(running.release("1.1.0", fails_smoke=True))
+    for attempt in range(2):
+        ended(running, "1.0.0")
+        done = running.apply()
+        assert (done.outcome, done.record.ending) == (Outcome.FAILED, Ending.FAILED), attempt
+        assert done.record.former.version == "1.0.0"
+        assert versions(running) == {"1.0.0": 1}
+        assert processes(running) == len(running.observe().replicas) == 1
+
+
+def test_a_former_release_that_cannot_be_had_is_not_forgotten(running):
+    def fetch(release):
+        if release.version == "1.0.0":
+            raise ReleaseError("the store is away", fix="mend it.")
+        return running.fetch(release)
+
+    running.desire(running.release("1.1.0", fails_smoke=True))
+    ended(running, "1.0.0")
+    running.tools_given = {"fetch": fetch}
+    assert running.apply().record.ending is Ending.FAILED
+    assert processes(running) == 0
+    running.tools_given = {}
+    assert running.apply().record.former.version == "1.0.0"
+    assert versions(running) == {"1.0.0": 1}
+
+
 def test_a_share_that_nobody_can_take_back_stays_what_it_was(running):
     """The former release died and cannot be had any more: the aborted one answers some, and is never given all."""
     gone = [Verdict(name="release:digests", outcome=Outcome.FAILED, reason="a byte was changed")]
