@@ -1,23 +1,40 @@
-"""A client that costs little: HTTP/1.1 on loopback, one request at a time on a connection."""
+"""A client that costs little: HTTP/1.1 on loopback, one request at a time on a connection.
 
-import asyncio
+It shares the machine with the service, so what it does between an answer and its clock would be counted as the
+service's: no event loop, no tasks and no garbage collection stand between the kernel and the clock.
+"""
+
+import contextlib
+import gc
+import select
+import socket
 import statistics
 import time
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import cast
 
 __all__ = ["Load", "closed_loop", "open_loop", "post"]
 
 HOST = "127.0.0.1"
+CONNECTIONS = 32
+_PATIENCE = 60.0
 
 
 @dataclass(kw_only=True)
 class Load:
-    """What came of a load: statuses, and seconds from when a request was due to its answer."""
+    """What came of a load: statuses, and seconds from when a request was due to its answer.
+
+    Attributes:
+        seconds: that it took.
+        latencies: of the answers, in their order.
+        late: seconds from when a request was due to when the client sent it: its own part of the latencies.
+        statuses: how many answers had which.
+    """
 
     seconds: float = 0.0
     latencies: list[float] = field(default_factory=list)
+    late: list[float] = field(default_factory=list)
     statuses: dict[int, int] = field(default_factory=dict)
 
     @property
@@ -28,57 +45,67 @@ class Load:
     def failures(self) -> int:
         return sum(count for status, count in self.statuses.items() if status != 200)
 
-    def milliseconds(self, percentile: float) -> float:
-        ordered = sorted(self.latencies)
-        return 1000 * ordered[min(len(ordered) - 1, int(percentile / 100 * len(ordered)))]
-
     def as_row(self) -> dict[str, float]:
         return {
             "requests": len(self.latencies),
             "failures": self.failures,
             "requests_per_second": round(self.rate, 1),
-            "p50_ms": round(self.milliseconds(50), 3),
-            "p99_ms": round(self.milliseconds(99), 3),
-            "max_ms": round(1000 * max(self.latencies), 3),
+            "p50_ms": _milliseconds(self.latencies, 50),
+            "p99_ms": _milliseconds(self.latencies, 99),
+            "max_ms": _milliseconds(self.latencies, 100),
             "mean_ms": round(1000 * statistics.fmean(self.latencies), 3),
+            "client_late_p99_ms": _milliseconds(self.late, 99),
         }
 
 
-class _Connection(asyncio.Protocol):
-    def __init__(self) -> None:
-        self.transport: asyncio.Transport | None = None
+def _milliseconds(seconds: list[float], percentile: float) -> float:
+    if not seconds:
+        return 0.0
+    ordered = sorted(seconds)
+    return round(1000 * ordered[min(len(ordered) - 1, int(percentile / 100 * len(ordered)))], 3)
+
+
+class _Connection:
+    """One connection.
+
+    Attributes:
+        due: when the request that it waits for was due.
+    """
+
+    def __init__(self, port: int, request: bytes, poll: select.epoll) -> None:
+        self.due = 0.0
+        self._request = request
         self._buffer = b""
-        self._waiter: asyncio.Future[int] | None = None
-        self.body = b""
+        self._socket = socket.create_connection((HOST, port), timeout=_PATIENCE)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        poll.register(self.number, select.EPOLLIN)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are none of asyncio's classes.
-        self.transport = cast(asyncio.Transport, transport)
+    @property
+    def number(self) -> int:
+        return self._socket.fileno()
 
-    def ask(self, request: bytes) -> "asyncio.Future[int]":
-        assert self.transport is not None
-        self._waiter = asyncio.get_running_loop().create_future()
-        self.transport.write(request)
-        return self._waiter
+    def ask(self, due: float) -> None:
+        self.due = due
+        self._socket.sendall(self._request)
 
-    def data_received(self, data: bytes) -> None:
+    def read(self) -> int | None:
+        """The status of the answer; None as long as it is not whole."""
+        data = self._socket.recv(65536)
+        if not data:
+            raise ConnectionResetError("the server closed the connection")
         self._buffer += data
         head, found, rest = self._buffer.partition(b"\r\n\r\n")
         if not found:
-            return
+            return None
         lower = head.lower()
         start = lower.index(b"content-length:") + 15
-        length = int(lower[start:].partition(b"\r\n")[0])
-        if len(rest) < length:
-            return
-        self._buffer, self.body = b"", rest
-        waiter, self._waiter = self._waiter, None
-        if waiter is not None and not waiter.done():
-            waiter.set_result(int(head[9:12]))
+        if len(rest) < int(lower[start:].partition(b"\r\n")[0]):
+            return None
+        self._buffer = b""
+        return int(head[9:12])
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(ConnectionResetError("the server closed the connection"))
+    def close(self) -> None:
+        self._socket.close()
 
 
 def post(path: str, body: bytes) -> bytes:
@@ -89,62 +116,93 @@ def post(path: str, body: bytes) -> bytes:
     return head.encode() + body
 
 
-async def _connect(port: int) -> _Connection:
-    _, connection = await asyncio.get_running_loop().create_connection(_Connection, HOST, port)
-    return connection
+@contextlib.contextmanager
+def _clients(port: int, request: bytes, count: int) -> Iterator[tuple[select.epoll, dict[int, _Connection]]]:
+    collects = gc.isenabled()
+    with select.epoll() as poll:
+        found = [_Connection(port, request, poll) for _ in range(count)]
+        clients = {each.number: each for each in found}
+        gc.disable()
+        try:
+            yield poll, clients
+        finally:
+            if collects:
+                gc.enable()
+            for each in clients.values():
+                each.close()
 
 
-async def closed_loop(port: int, request: bytes, *, connections: int, seconds: float) -> Load:
+def closed_loop(port: int, request: bytes, *, connections: int, seconds: float) -> Load:
     """So many connections, each with its next request as soon as it has its answer: the most that a server does."""
     load = Load()
-    end = time.perf_counter() + seconds
-
-    async def one() -> None:
-        connection = await _connect(port)
-        while (begun := time.perf_counter()) < end:
-            status = await connection.ask(request)
-            load.latencies.append(time.perf_counter() - begun)
-            load.statuses[status] = load.statuses.get(status, 0) + 1
-        assert connection.transport is not None
-        connection.transport.close()
-
-    begun = time.perf_counter()
-    await asyncio.gather(*(one() for _ in range(connections)))
-    load.seconds = time.perf_counter() - begun
+    with _clients(port, request, connections) as (poll, clients):
+        begun = time.perf_counter()
+        end = begun + seconds
+        for connection in clients.values():
+            connection.ask(time.perf_counter())
+        waiting = len(clients)
+        while waiting:
+            ready = poll.poll(_PATIENCE)
+            if not ready:
+                raise TimeoutError(f"no answer within {_PATIENCE:g} seconds")
+            for number, _ in ready:
+                connection = clients[number]
+                status = connection.read()
+                if status is None:
+                    continue
+                now = time.perf_counter()
+                load.latencies.append(now - connection.due)
+                load.statuses[status] = load.statuses.get(status, 0) + 1
+                if now < end:
+                    connection.ask(now)
+                else:
+                    waiting -= 1
+        load.seconds = time.perf_counter() - begun
     return load
 
 
-async def open_loop(port: int, request: bytes, *, rate: float, seconds: float) -> Load:
+def open_loop(port: int, request: bytes, *, rate: float, seconds: float) -> Load:
     """Requests that are due at fixed times, whatever the server does; latency counts from when one was due.
 
     A server that stands still for a moment makes all requests late that fall into it, as it would its users
     (http://highscalability.com/blog/2015/10/5/your-load-generator-is-probably-lying-to-you-take-the-red-pi.html).
     """
     load = Load()
-    idle: deque[_Connection] = deque([await _connect(port) for _ in range(32)])
-    # The server has accepted them all before the clock starts: clients keep their connections.
-    await asyncio.gather(*(connection.ask(request) for connection in idle))
-    running: set[asyncio.Task[None]] = set()
+    with _clients(port, request, CONNECTIONS) as (poll, clients):
+        # The server has accepted them all before the clock starts: clients keep their connections.
+        for connection in clients.values():
+            connection.ask(0.0)
+        idle: deque[_Connection] = deque()
+        while len(idle) < len(clients):
+            idle += [clients[number] for number, _ in poll.poll(_PATIENCE) if clients[number].read() is not None]
+        asked, count = 0, int(rate * seconds)
+        begun = last = time.perf_counter()
 
-    async def one(due: float) -> None:
-        connection = idle.popleft() if idle else await _connect(port)
-        status = await connection.ask(request)
-        load.latencies.append(time.perf_counter() - due)
-        load.statuses[status] = load.statuses.get(status, 0) + 1
-        idle.append(connection)
+        def ask_what_is_due() -> None:
+            nonlocal asked
+            while asked < count and (due := begun + asked / rate) <= time.perf_counter():
+                if not idle:
+                    added = _Connection(port, request, poll)
+                    clients[added.number] = added
+                    idle.append(added)
+                idle.popleft().ask(due)
+                load.late.append(time.perf_counter() - due)
+                asked += 1
 
-    begun = time.perf_counter()
-    for number in range(int(rate * seconds)):
-        due = begun + number / rate
-        # Timers are good to a millisecond: going round the loop is exact.
-        while time.perf_counter() < due:
-            await asyncio.sleep(0)
-        task = asyncio.ensure_future(one(due))
-        running.add(task)
-        task.add_done_callback(running.discard)
-    await asyncio.gather(*running)
-    load.seconds = time.perf_counter() - begun
-    for connection in idle:
-        assert connection.transport is not None
-        connection.transport.close()
+        # Timers are good to a millisecond: going round is exact.
+        while len(load.latencies) < count:
+            ask_what_is_due()
+            for number, _ in poll.poll(0):
+                connection = clients[number]
+                status = connection.read()
+                if status is None:
+                    continue
+                last = time.perf_counter()
+                load.latencies.append(last - connection.due)
+                load.statuses[status] = load.statuses.get(status, 0) + 1
+                idle.append(connection)
+                ask_what_is_due()
+            if time.perf_counter() - last > _PATIENCE:
+                raise TimeoutError(f"no answer within {_PATIENCE:g} seconds")
+        load.seconds = last - begun
     return load

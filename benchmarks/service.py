@@ -15,7 +15,6 @@ are late from then on. Of several such loads the medians are judged, and all are
 """
 
 import argparse
-import asyncio
 import contextlib
 import importlib.metadata
 import json
@@ -30,14 +29,12 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import uvloop
-from http_client import Load, closed_loop, open_loop, post
+from http_client import closed_loop, open_loop, post
 
 from gitrain.integrations.mlflow_model import write_model_folder
 from gitrain.integrations.skops import TRUSTED
@@ -206,15 +203,10 @@ def agree(found: list[Server]) -> None:
     assert max(scores) - min(scores) < 1e-6, scores
 
 
-def run(load: Coroutine[Any, Any, Load]) -> Load:
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(load)
-
-
 def half_load(server: Server, seconds: float) -> dict[str, float]:
     """Latencies at half of what the server does just now: a machine that is shared is not as fast at all times."""
-    most = run(closed_loop(server.port, server.request, connections=CONNECTIONS, seconds=2)).rate
-    paced = run(open_loop(server.port, server.request, rate=most / 2, seconds=seconds))
+    most = closed_loop(server.port, server.request, connections=CONNECTIONS, seconds=2).rate
+    paced = open_loop(server.port, server.request, rate=most / 2, seconds=seconds)
     return {"rate": round(most / 2, 1), **paced.as_row()}
 
 
@@ -230,11 +222,11 @@ def main() -> int:
         agree(found)
         os.sched_setaffinity(0, cores[-1:])
         for server in found:
-            run(closed_loop(server.port, server.request, connections=CONNECTIONS, seconds=2))
+            closed_loop(server.port, server.request, connections=CONNECTIONS, seconds=2)
         for _ in range(arguments.rounds):
             for server in found:
                 before = server.cpu_seconds
-                load = run(closed_loop(server.port, server.request, connections=CONNECTIONS, seconds=arguments.seconds))
+                load = closed_loop(server.port, server.request, connections=CONNECTIONS, seconds=arguments.seconds)
                 assert load.failures == 0, (server.name, load.statuses)
                 rates.setdefault(server.name, []).append(load.rate)
                 cpu.setdefault(server.name, []).append(1000 * (server.cpu_seconds - before) / len(load.latencies))
