@@ -10,6 +10,7 @@ from gitrain.errors import FeatureError
 from gitrain.features.definitions import FeatureSet, RowFeature
 from gitrain.features.engine import decision_times
 from gitrain.features.history import TIME, as_key, utc
+from gitrain.online.given_rows import GivenRows, RowSchema, can_be_remembered, is_short
 from gitrain.online.tracks import Track, key_text, kind_of
 from gitrain.online.value_blocks import ValueBlocks
 from gitrain.training.estimators import FeatureColumns
@@ -20,6 +21,8 @@ __all__ = ["KnownRows", "RowReader"]
 _DECISION = "\0decision"
 # Expressions are functions of one row, so equal rows have equal values. Some hundred kilobytes.
 _MOST_REMEMBERED = 4096
+
+_KeyReader = Callable[[GivenRows, dict[str, list[Any]]], Sequence[str | None]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,27 +56,26 @@ class RowReader:
         self._columns = tuple(dict.fromkeys(column for track in tracks for column, _ in track.by))
         self._decides = bool(tracks)
         # For one schema after the other: rows of a service have one.
-        self._compiled: tuple[tuple[list[str], list[pl.DataType]], _Compiled] | None = None
+        self._compiled: tuple[RowSchema, _Compiled] | None = None
 
-    def read(self, rows: pl.DataFrame) -> KnownRows:
+    def read(self, rows: GivenRows) -> KnownRows:
         """Read rows.
 
         Raises:
             FeatureError: a missing column, a row without a decision time, or an expression that cannot be computed.
         """
-        schema = (rows.columns, rows.dtypes)
         known = self._compiled
-        if known is None or known[0] != schema:
-            known = schema, self._compile(rows)
+        if known is None or known[0] != rows.schema:
+            known = rows.schema, self._compile(rows.frame)
             self._compiled = known
         compiled = known[1]
-        columns = _columns(rows, compiled.plain)
+        columns = {name: rows.values(name) for name in compiled.plain}
         found: dict[str, Sequence[Any]] = {name: columns[column] for name, column in compiled.taken.items()}
         found |= self._from_blocks(compiled, columns) or self._remembered(compiled, rows, columns)
         decisions = found.pop(_DECISION, ())
         if None in decisions:
             # Raises, and names the row.
-            decision_times(self._features.entity, rows)
+            decision_times(self._features.entity, rows.frame)
         keys = {name: text(rows, columns) for name, text in compiled.keys.items()}
         return KnownRows(features=found, decisions=decisions, keys=keys, kinds=compiled.kinds)
 
@@ -100,14 +102,14 @@ class RowReader:
         if self._decides and entity.decision_time is not None:
             utc(none.with_columns(entity.decision_time.alias("decision_time"))["decision_time"], "decision_time")
             expressions.append(entity.decision_time.cast(TIME).to_physical().alias(_DECISION))
-        keys: dict[str, Callable[[pl.DataFrame, dict[str, list[Any]]], Sequence[str | None]]] = {}
+        keys: dict[str, _KeyReader] = {}
         kinds = {}
         for name in self._columns:
             dtype = as_key(none[name], name).dtype
             kinds[name] = kind_of(dtype)
             keys[name] = _key_reader(name, none.schema[name], dtype)
         roots = sorted({name for expression in expressions for name in expression.meta.root_names()})
-        remembered = bool(roots) and all(_can_be_remembered(none.schema[name]) for name in roots)
+        remembered = bool(roots) and all(can_be_remembered(none.schema[name]) for name in roots)
         blocks = {each.meta.output_name(): ValueBlocks.take(each, none.schema) for each in expressions}
         plain = {*taken.values(), *(name for name in self._columns if _reads_plain(none.schema[name]))}
         plain |= set(roots) if remembered else set()
@@ -139,18 +141,19 @@ class RowReader:
         return found
 
     def _remembered(
-        self, compiled: "_Compiled", rows: pl.DataFrame, columns: Mapping[str, list[Any]]
+        self, compiled: "_Compiled", rows: GivenRows, columns: Mapping[str, list[Any]]
     ) -> dict[str, Sequence[Any]]:
         """What was computed for equal values before: a timetable has few times, and the same rows are asked again."""
         if compiled.roots is None or rows.height == 0:
-            return self._computed(compiled, rows)
+            return self._computed(compiled, rows.frame)
         keys = list(zip(*(columns[name] for name in compiled.roots), strict=True))
         known = [compiled.memo.get(key) for key in keys]
         if None in known:
-            computed = self._computed(compiled, rows)
+            computed = self._computed(compiled, rows.frame)
             if len(compiled.memo) > _MOST_REMEMBERED:
                 compiled.memo.clear()
-            compiled.memo.update(zip(keys, zip(*computed.values(), strict=True), strict=True))
+            values = zip(*computed.values(), strict=True)
+            compiled.memo.update({key: found for key, found in zip(keys, values, strict=True) if is_short(key)})
             return computed
         return dict(zip(compiled.computed, zip(*cast("list[tuple[Any, ...]]", known), strict=True), strict=True))
 
@@ -201,19 +204,11 @@ class _Compiled:
     computed: list[str]
     plain: tuple[str, ...]
     taken: dict[str, str]
-    keys: dict[str, Callable[[pl.DataFrame, dict[str, list[Any]]], Sequence[str | None]]]
+    keys: dict[str, _KeyReader]
     kinds: dict[str, str]
     roots: list[str] | None
     blocks: dict[str, ValueBlocks]
     memo: dict[tuple[Any, ...], tuple[Any, ...]] = field(default_factory=dict)
-
-
-def _columns(rows: pl.DataFrame, names: Sequence[str]) -> dict[str, list[Any]]:
-    if rows.height == 1:
-        # One call for all columns, with those that are not asked for.
-        row = dict(zip(rows.columns, rows.row(0), strict=True))
-        return {name: [row[name]] for name in names}
-    return {name: rows.get_column(name).to_list() for name in names}
 
 
 def _evaluated(rows: pl.DataFrame, name: str, expression: pl.Expr) -> pl.Series:
@@ -240,23 +235,14 @@ def _is_plain(dtype: pl.DataType, *, categorical: bool) -> bool:
     return dtype.is_integer() or dtype.is_float() or dtype == pl.Boolean
 
 
-def _can_be_remembered(dtype: pl.DataType) -> bool:
-    """Whether Python takes two values for one only if they are: not so for -0.0 and 0.0, nor for an hour set back."""
-    if isinstance(dtype, pl.Datetime):
-        return dtype.time_unit == "us" and dtype.time_zone in (None, "UTC")
-    return isinstance(dtype, pl.String | pl.Enum | pl.Categorical | pl.Boolean | pl.Date) or dtype.is_integer()
-
-
 def _reads_plain(dtype: pl.DataType) -> bool:
     return dtype == pl.String or dtype.is_integer()
 
 
-def _key_reader(
-    name: str, given: pl.DataType, dtype: pl.DataType
-) -> Callable[[pl.DataFrame, dict[str, list[Any]]], Sequence[str | None]]:
+def _key_reader(name: str, given: pl.DataType, dtype: pl.DataType) -> _KeyReader:
     if given == pl.String:
         return lambda rows, columns: columns[name]
     if given.is_integer():
         return lambda rows, columns: [None if value is None else str(value) for value in columns[name]]
     expression = key_text(dtype, pl.col(name))
-    return lambda rows, columns: rows.select(expression).to_series().to_list()
+    return lambda rows, columns: rows.frame.select(expression).to_series().to_list()

@@ -8,6 +8,7 @@ from typing import Protocol
 import polars as pl
 
 from gitrain.online.columns import Columns
+from gitrain.online.given_rows import GivenRows
 
 __all__ = ["FeatureLookup", "FoundFeatures"]
 
@@ -32,7 +33,7 @@ class FoundFeatures:
 class FeatureLookup(Protocol):
     """Gives the features of rows that are to be predicted. Safe to call from several threads."""
 
-    def look_up(self, rows: pl.DataFrame) -> FoundFeatures:
+    def look_up(self, rows: pl.DataFrame | GivenRows) -> FoundFeatures:
         """The features of rows.
 
         Args:

@@ -10,6 +10,7 @@ import polars as pl
 from gitrain.errors import FeatureError, IntegrationError
 from gitrain.features.definitions import FeatureSet
 from gitrain.online.coverage import NOTHING
+from gitrain.online.given_rows import GivenRows
 from gitrain.online.known_rows import KnownRows, RowReader
 from gitrain.online.lookup import FoundFeatures
 from gitrain.online.many_rows import ManyRows
@@ -88,14 +89,15 @@ class StoredLookup:
         self._many = None if self._store is None else ManyRows(features, self._store)
         self._known = self._version_of(None, None)
 
-    def look_up(self, rows: pl.DataFrame) -> FoundFeatures:
+    def look_up(self, rows: pl.DataFrame | GivenRows) -> FoundFeatures:
         """The features of rows, as they were known at each row's decision."""
+        rows = GivenRows.of(rows)
         if self._store is None:
             read = self._reader.read(rows)
             columns = self._maker.make(read.features, rows.height, {})
             return FoundFeatures(columns=columns, stale=((),) * rows.height, newest={})
         if self._many is not None and rows.height >= self._many_rows:
-            found = self._all_at_once(self._store, self._many, rows)
+            found = self._all_at_once(self._store, self._many, rows.frame)
             if found is not None:
                 return found
         return self._one_by_one(self._store, rows.height, self._reader.read(rows))

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-import polars as pl
-
 from gitrain.errors import GitrainError, IntegrationError
+from gitrain.online.given_rows import GivenRows
 from gitrain.serving.log_records import PredictedRows
 from gitrain.serving.predictor import Predictions, Predictor
 from gitrain.serving.requests import Problem, Rejection, RequestSchema, Row
@@ -105,13 +104,12 @@ class Answering:
             return [outcome for one in asked for outcome in self.answer([one])]
 
     def _together(self, asked: Sequence[Asked]) -> list[Outcome]:
-        frame = self._schema.frame([row for one in asked for row in one.rows])
-        refused = self._refusals(asked, self._schema.rejected(frame))
+        rows = self._schema.given([row for one in asked for row in one.rows])
+        refused = self._refusals(asked, self._schema.rejected(rows))
         accepted = [one for one, refusal in zip(asked, refused, strict=True) if refusal is None]
         if len(accepted) < len(asked):
-            kept = [refusal is None for one, refusal in zip(asked, refused, strict=True) for _ in one.rows]
-            frame = frame.filter(pl.Series(kept, dtype=pl.Boolean))
-        answers = iter(self._predicted(accepted, frame) if accepted else [])
+            rows = rows.where([refusal is None for one, refusal in zip(asked, refused, strict=True) for _ in one.rows])
+        answers = iter(self._predicted(accepted, rows) if accepted else [])
         return [next(answers) if refusal is None else refusal for refusal in refused]
 
     def _refusals(self, asked: Sequence[Asked], problems: Sequence[tuple[Problem, ...]]) -> list[Rejection | None]:
@@ -134,11 +132,11 @@ class Answering:
             refusals.append(Rejection(status=422, problems=tuple(found)) if found else None)
         return refusals
 
-    def _predicted(self, asked: Sequence[Asked], frame: pl.DataFrame) -> list[Outcome]:
-        predictions = self._predictor.predict(frame)
-        if len(predictions.probabilities) != frame.height:
+    def _predicted(self, asked: Sequence[Asked], given: GivenRows) -> list[Outcome]:
+        predictions = self._predictor.predict(given)
+        if len(predictions.probabilities) != given.height:
             raise GitrainError(
-                f"{frame.height} rows gave {len(predictions.probabilities)} predictions", fix="report this as a defect."
+                f"{given.height} rows gave {len(predictions.probabilities)} predictions", fix="report this as a defect."
             )
         self._observer.predicted(
             PredictedRows(
@@ -146,7 +144,7 @@ class Answering:
                 release=self._release,
                 request_ids=[one.request_id for one in asked for _ in one.rows],
                 places=[place for one in asked for place in range(len(one.rows))],
-                inputs=frame,
+                inputs=given,
                 features=predictions.features,
                 missing=predictions.missing,
                 stale=predictions.stale,

@@ -28,12 +28,12 @@ from typing import Literal, Protocol
 
 import numpy as np
 import polars as pl
-import polars.selectors
 from numpy.typing import NDArray
 from pydantic_core import to_json
 
 from gitrain.errors import DataError
 from gitrain.online.columns import Columns
+from gitrain.online.given_rows import GivenRows
 
 __all__ = ["SCHEMA_VERSION", "LogObserver", "PredictedRows", "ReadRecords", "encode_records", "parse_records"]
 
@@ -74,7 +74,7 @@ class PredictedRows:
     release: str
     request_ids: Sequence[str]
     places: Sequence[int]
-    inputs: pl.DataFrame
+    inputs: pl.DataFrame | GivenRows
     features: Columns
     missing: Sequence[tuple[str, ...]]
     stale: Sequence[tuple[str, ...]]
@@ -125,7 +125,7 @@ def encode_records(parts: Sequence[PredictedRows]) -> bytes:
         rows = zip(
             part.request_ids,
             part.places,
-            _texts_of_nanoseconds(part.inputs).rows(named=True),
+            GivenRows.of(part.inputs).by_row(),
             zip(*(values.tolist() for values in part.features.values()), strict=True),
             part.missing,
             part.stale,
@@ -184,10 +184,3 @@ def parse_records(content: bytes, *, source: str) -> ReadRecords:
             f"{source} holds a line that is no record of a prediction: {' '.join(str(error).split())[:200]}",
             fix="take the file out of the folder; a log is written by services alone.",
         ) from error
-
-
-def _texts_of_nanoseconds(frame: pl.DataFrame) -> pl.DataFrame:
-    """Python's times end at microseconds."""
-    if not any(isinstance(dtype, pl.Datetime) and dtype.time_unit == "ns" for dtype in frame.dtypes):
-        return frame
-    return frame.with_columns(polars.selectors.datetime("ns").dt.to_string("iso:strict"))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from gitrain.features.definitions import FeatureSet
 from gitrain.online.columns import Columns
+from gitrain.online.given_rows import GivenRows
 from gitrain.online.lookup import FeatureLookup
 from gitrain.serving.model import ServedModel
 
@@ -61,23 +62,23 @@ class Predictor:
         self.threshold = threshold
         self._names = features.names
 
-    def predict(self, frame: pl.DataFrame) -> Predictions:
+    def predict(self, rows: pl.DataFrame | GivenRows) -> Predictions:
         """The predictions of rows, which may come from many requests: each depends on its own row alone.
 
         Args:
-            frame: rows with the columns known in advance; more are passed over.
+            rows: with the columns known in advance; more are passed over.
 
         Raises:
             FeatureError: a row whose features cannot be computed.
             IntegrationError: the online store cannot be reached.
             ModelError: the model gives what is no probability.
         """
-        found = self.lookup.look_up(frame)
+        found = self.lookup.look_up(rows)
         probabilities = self.model.score(found.columns)
         return Predictions(
             probabilities=probabilities,
             decisions=probabilities >= self.threshold,
-            missing=_missing(found.columns, self._names, frame.height),
+            missing=_missing(found.columns, self._names, rows.height),
             stale=found.stale,
             features=found.columns,
             newest=found.newest,

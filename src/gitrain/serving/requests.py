@@ -18,8 +18,10 @@ from gitrain.data.row_checks import judge_rows
 from gitrain.errors import ProjectError
 from gitrain.features.definitions import Entity
 from gitrain.lineage import digest_of_value
+from gitrain.online.given_rows import GivenRows, RowSchema
 from gitrain.serving.fields import RequestField, request_field
-from gitrain.serving.problems import MOST_TOLD, Problem, Rejection, refused, shortened, shown_as_json
+from gitrain.serving.problems import MOST_TOLD, Problem, Rejection, refused, shown_as_json
+from gitrain.serving.row_rules import RowRules, plain
 from gitrain.serving.stray_keys import read_again, stray_keys
 
 __all__ = ["Problem", "Rejection", "RequestSchema", "Row", "known_contract"]
@@ -85,8 +87,7 @@ class RequestSchema:
         self.max_rows = max_rows
         self.max_bytes = max_bytes
         self._fields = {field.name: field for field in fields}
-        self._contract = contract
-        self._dtypes = {name: contract.dtypes[name] for name in self._fields}
+        self._row_schema = RowSchema({name: contract.dtypes[name] for name in self._fields})
         self._validate = _validator(table, fields, max_rows)
         self._names = tuple(self._fields)
         self._known = frozenset(self._fields)
@@ -94,9 +95,7 @@ class RequestSchema:
         self._may_be_null = tuple(field.name for field in fields if field.nullable)
         self._quotes = 2 * len(fields) + 2 * sum(field.quoted for field in fields)
         self._nullable_texts = tuple(field.name for field in fields if field.nullable and field.quoted)
-        self._rules = {f"rule {number}": name for number, name in enumerate(contract.row_rules)}
-        # Compiled once: one call of Polars judges all rows by all rules.
-        self._kept = [rule.fill_null(True).alias(f"rule {n}") for n, rule in enumerate(contract.row_rules.values())]
+        self._rules = RowRules(contract)
         self._left = _left(contract, fields)
 
     @classmethod
@@ -151,31 +150,37 @@ class RequestSchema:
                     row.setdefault(name)
         return rows
 
-    def frame(self, rows: Sequence[Row]) -> pl.DataFrame:
-        """The rows as a frame: the columns known in advance, with the contract's types."""
-        return pl.DataFrame(list(rows), schema=self._dtypes)
+    def given(self, rows: Sequence[Row]) -> GivenRows:
+        """The rows as look-ups take them: the columns known in advance, with the contract's types."""
+        return GivenRows(rows, self._row_schema)
 
-    def rejected(self, frame: pl.DataFrame) -> list[tuple[Problem, ...]]:
+    def frame(self, rows: Sequence[Row]) -> pl.DataFrame:
+        """The rows as a frame."""
+        return self.given(rows).frame
+
+    def rejected(self, rows: pl.DataFrame | GivenRows) -> list[tuple[Problem, ...]]:
         """What the rest of the contract says of each row: checks that JSON schema has no word for, and row rules.
 
         Args:
-            frame: rows that `frame` made; those of several requests at once cost little more than one.
+            rows: that `given` or `frame` made; those of several requests at once cost little more than one.
 
         Returns:
             For each row what is wrong with it, mostly nothing; `field` is the column, or empty where several are to
             blame. `located` completes it.
         """
-        found: list[tuple[Problem, ...]] = [()] * frame.height
-        if self._left is not None and frame.height:
+        rows = GivenRows.of(rows)
+        found: list[tuple[Problem, ...]] = [()] * rows.height
+        if self._left is not None and rows.height:
+            frame = rows.frame
             for broken in judge_rows(frame, self._left, frame.columns).broken:
                 if broken.warns:
                     continue
                 name = broken.columns[0]
                 for index in broken.broken.arg_true().to_list():
-                    value = shown_as_json(_plain(frame[name][index]))
+                    value = shown_as_json(plain(frame[name][index]))
                     found[index] += (Problem(field=name, reason=f"must keep {broken.text}", value=value),)
-        if self._kept and frame.height:
-            self._judge_rules(frame, found)
+        for index, told in self._rules.broken(rows).items():
+            found[index] += told
         return found
 
     def located(self, row: int, problem: Problem) -> Problem:
@@ -195,8 +200,8 @@ class RequestSchema:
             "required": [name for name, field in self._fields.items() if not field.nullable],
             "properties": {name: field.json_schema for name, field in self._fields.items()},
         }
-        if self._rules:
-            row["description"] = f"Every row keeps: {'; '.join(self._rules.values())}."
+        if self._rules.names:
+            row["description"] = f"Every row keeps: {'; '.join(self._rules.names)}."
         schema: dict[str, Any] = {
             "$schema": _DIALECT,
             "title": f"A request for predictions of {self.table}",
@@ -218,32 +223,6 @@ class RequestSchema:
         """How many quotation marks fewer a row has than one with all its fields."""
         nulls = sum(row.get(name) is None for name in self._nullable_texts)
         return 2 * (self._width - len(row)) + 2 * nulls
-
-    def _judge_rules(self, frame: pl.DataFrame, found: list[tuple[Problem, ...]]) -> None:
-        try:
-            kept = frame.select_seq(self._kept)
-        except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-            if frame.height > 1:
-                # One odd row is no reason to refuse its neighbours, which may be another client's.
-                for index in range(frame.height):
-                    alone = [found[index]]
-                    self._judge_rules(frame.slice(index, 1), alone)
-                    found[index] = alone[0]
-                return
-            reason = f"cannot be judged by the contract's rules: {' '.join(str(error).split())[:200]}"
-            found[0] += (Problem(field="", reason=reason),)
-            return
-        for column in kept.iter_columns():
-            if column.all():
-                continue
-            name = self._rules[column.name]
-            read = [each for each in frame.columns if each in self._contract.row_rules[name].meta.root_names()]
-            # A rule over literals alone has one answer for all rows.
-            broken = (~column).arg_true().to_list() if column.len() == frame.height else range(frame.height)
-            for index in broken:
-                values = frame.select(read).row(index, named=True)
-                told = ", ".join(f"{each} = {shown_as_json(_plain(value))}" for each, value in values.items())
-                found[index] += (Problem(field="", reason=f"must keep the rule: {name}", value=shortened(told)),)
 
     def _explain(self, error: ValidationError, body: bytes) -> Rejection:
         # Their inputs are left out: of a hostile body each of them may be all of it.
@@ -365,7 +344,3 @@ def _left(contract: TableContract, fields: Sequence[RequestField]) -> TableContr
     return TableContract(
         schema=pa.DataFrameSchema(columns), non_finite=[name for name in contract.non_finite if name in columns]
     )
-
-
-def _plain(value: object) -> object:
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

@@ -10,6 +10,7 @@ from tests.gitrain.online import worlds
 from tests.gitrain.online.worlds import ASKED, World, asked_frame, assert_same, event_rows, feature_sets, world
 
 from gitrain.online import known_rows
+from gitrain.online.given_rows import GivenRows, RowSchema
 from gitrain.testing.online_fakes import MemoryOnlineStore
 
 DAYS = 5
@@ -31,7 +32,9 @@ def _fill(place: World, days: list[list[dict[str, Any]]]) -> None:
 
 def _ask(place: World, rows: pl.DataFrame) -> None:
     columns, stale = place.expected(rows)
-    assert_same(place.lookup().look_up(rows), columns, stale)
+    lookup = place.lookup()
+    assert_same(lookup.look_up(rows), columns, stale)
+    assert_same(lookup.look_up(GivenRows(rows.to_dicts(), RowSchema(rows.schema))), columns, stale)
     assert_same(place.lookup(many_rows=0).look_up(rows), columns, stale)
 
 

@@ -8,6 +8,7 @@ import polars as pl
 
 from gitrain.data.contracts import TableContract
 from gitrain.features.definitions import AsOfFeatures, Entity, FeatureSet, History, RowFeature
+from gitrain.online.given_rows import GivenRows
 from gitrain.online.lookup import FoundFeatures
 from gitrain.serving.answering import Answering
 from gitrain.serving.model import ServedFormat
@@ -51,7 +52,7 @@ class Lookup:
         self.newest: datetime | None = NEWEST
 
     def look_up(self, rows):
-        numbers = rows["number"].to_list()
+        numbers = GivenRows.of(rows).values("number")
         self.calls.append(numbers)
         if self.failing is not None and (self.fails_for is None or self.fails_for in numbers):
             raise self.failing

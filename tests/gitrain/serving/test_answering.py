@@ -107,7 +107,7 @@ def test_what_was_predicted_is_told_to_the_observer(lookup, seen):
     (rows,) = seen.rows
     assert list(rows.request_ids) == ["a", "a", "b"]
     assert list(rows.places) == [0, 1, 0]
-    assert rows.inputs["number"].to_list() == [1, 2, 60]
+    assert rows.inputs.values("number") == [1, 2, 60]
     assert rows.decisions.tolist() == [False, False, True]
     assert rows.missing == (("gust",),) * 3
     assert rows.stale == (("wind",), (), ())

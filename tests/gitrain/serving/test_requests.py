@@ -8,12 +8,14 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic_core import to_json
 from tests.gitrain.serving.contracts import columns, contract_of, entity, values_of
 
 from gitrain.data.contracts import TableContract
 from gitrain.data.row_checks import judge_rows
 from gitrain.errors import ProjectError
 from gitrain.features.definitions import Entity
+from gitrain.online.given_rows import GivenRows
 from gitrain.serving.problems import Problem, Rejection
 from gitrain.serving.requests import RequestSchema, Row, known_contract
 
@@ -417,6 +419,11 @@ def test_a_rule_that_is_null_counts_as_kept():
     assert [len(each) for each in found] == [0, 1, 0]
 
 
+def told(value):
+    """All of a value but the name that its zone has."""
+    return value.isoformat() if isinstance(value, date) else repr(value)
+
+
 @given(st.data())
 def test_a_row_is_accepted_exactly_if_the_contract_keeps_it(data):
     drawn = data.draw(st.lists(columns(), min_size=1, max_size=3))
@@ -445,6 +452,13 @@ def test_a_row_is_accepted_exactly_if_the_contract_keeps_it(data):
     if frame is not None:
         assert frame.equals(row)
         assert frame.schema == contract.dtypes
+        # What look-ups and the log take from the rows themselves is what the frame has, to the last bit.
+        rows = schema.given(found)
+        for name in names:
+            assert [(type(value), told(value)) for value in rows.values(name)] == [
+                (type(value), told(value)) for value in frame[name].to_list()
+            ]
+        assert to_json(rows.by_row()) == to_json(GivenRows.of(frame).by_row())
 
 
 JSON = st.recursive(
