@@ -16,11 +16,12 @@ from gitrain.operations.plan_retraining import RetrainingTools, gather_facts
 from gitrain.pipeline.candidate import CandidateClone
 from gitrain.pipeline.params import Params
 from gitrain.reports.markdown import escape
-from gitrain.reports.retraining_markdown import render_failure, render_proposal
+from gitrain.reports.retraining_markdown import render_failure, render_proposal, render_unreadable
 from gitrain.triggers.decision import Decision, Hindrance, Reason, RetrainingPlan, decide
 from gitrain.triggers.facts import RetrainingFacts
 from gitrain.triggers.forge import BranchProposal
 from gitrain.triggers.record import RetrainingEnding, RetrainingRecord, last_words
+from gitrain.verdicts import Outcome
 
 __all__ = ["ISSUE", "RetrainingResult", "open_retraining"]
 
@@ -29,6 +30,8 @@ ISSUE = "retraining"
 
 _SCHEMA_VERSION = 1
 _FAILED = (RetrainingEnding.REFUSED, RetrainingEnding.BAD_DATA)
+# What leaves an issue behind.
+_TOLD_OF_DATA = (RetrainingEnding.BAD_DATA, RetrainingEnding.ERROR)
 
 
 class _Found(TypedDict, total=False):
@@ -56,8 +59,11 @@ class RetrainingResult:
 
     @property
     def exit_code(self) -> int:
-        """1 where a candidate was refused or data could not be used: a verdict; else 0."""
-        return 1 if self.record is not None and self.record.ending in _FAILED else 0
+        """1 where a candidate was refused or data could not be used: a verdict. 3: another run took over. Else 0."""
+        ending = self.record.ending if self.record is not None else None
+        if ending is RetrainingEnding.LOST:
+            return Outcome.ERROR.exit_code
+        return Outcome.FAILED.exit_code if ending in _FAILED else 0
 
     def to_json(self) -> dict[str, object]:
         """JSON-serialisable values: what `gitrain retrain open --json` prints."""
@@ -93,6 +99,7 @@ def open_retraining(
         facts, params = gather_facts(tools, request=request, monitoring=monitoring, busy=not alone)
         plan = decide(facts, params.retraining)
         if plan.decision is not Decision.RETRAIN:
+            _close_what_is_over(tools, facts)
             return _merge_waiting(tools, plan, params, facts)
         plan, begun = _begin(tools, facts, params, plan)
         if begun is None:
@@ -148,9 +155,16 @@ def _carry_out(
     title = _title(plan)
     mark = f"Gitrain-Retraining: {plan.digest}"
     evidence = "\n".join(f"* {each.reason.value}: {each.sentence}" for each in plan.evidence)
+    if plan.unreadable is not None:
+        issue = tools.issues.keep(ISSUE, f"Data through {plan.through} cannot be read", render_unreadable(plan))
+        found: _Found = {"number": issue.number, "url": issue.url}
+        return _end(tools, plan, begun, RetrainingEnding.BAD_DATA, plan.unreadable, **found)
     with tools.clones.make(plan.base) as clone:
         message = f"{title}\n\n{evidence}\n\n{mark}\n"
         candidate = make_candidate(clone, tools.project, params, plan, message, progress=progress)
+        lost = _lost(tools, plan, begun, progress)
+        if lost is not None:
+            return lost
         if candidate.ending is RetrainingEnding.BAD_DATA:
             issue = tools.issues.keep(ISSUE, f"Data through {plan.through} cannot be used", candidate.report)
             return _end(tools, plan, begun, candidate.ending, candidate.sentence, number=issue.number, url=issue.url)
@@ -174,6 +188,10 @@ def _propose(
     # Data goes first: whoever sees the branch can have what its lock names.
     if clone.push_data(progress=progress):
         progress("the data is in the DVC remote")
+    # That may have taken long.
+    lost = _lost(tools, plan, begun, progress)
+    if lost is not None:
+        return lost
     refused = candidate.ending is RetrainingEnding.REFUSED
     proposal = tools.proposals.propose(
         BranchProposal(
@@ -237,8 +255,38 @@ def _end(
     **found: Unpack[_Found],
 ) -> RetrainingResult:
     record = begun.concluded(tools.clock(), ending, reason, **found)
-    tools.records.add(lambda _: [record])
-    return RetrainingResult(plan=plan, record=record, closed=closed)
+    told = [record]
+
+    def judge(records: Sequence[RetrainingRecord]) -> Sequence[RetrainingRecord]:
+        # Whoever took this one for dead has told its end already, and a record is never changed.
+        told[0] = next((each for each in records if each.path == record.path), record)
+        return [record] if told[0] is record else []
+
+    tools.records.add(judge)
+    return RetrainingResult(plan=plan, record=told[0], closed=closed)
+
+
+def _lost(
+    tools: RetrainingTools, plan: RetrainingPlan, begun: RetrainingRecord, progress: Callable[[str], None]
+) -> RetrainingResult | None:
+    """What this run is to end with where another one has declared it dead, and is at work in its place; else None."""
+    own = next((each for each in last_words(tools.records.list()) if each.id == begun.id), None)
+    if own is None or own.ending is None:
+        return None
+    progress(
+        f"retraining {begun.id} took so long that another run declared it {own.ending.value} and took over: nothing is "
+        "proposed; raise retraining.longest_minutes"
+    )
+    return RetrainingResult(plan=plan, record=own)
+
+
+def _close_what_is_over(tools: RetrainingTools, facts: RetrainingFacts) -> None:
+    """Close the issue of batches that could not be used and that are not there any more: no run would."""
+    last = facts.records[-1] if facts.records else None
+    if facts.batches or last is None or not last.batches or last.ending not in _TOLD_OF_DATA:
+        return
+    with contextlib.suppress(UsageError):
+        tools.issues.close(ISSUE, f"The sources have nothing after {escape(facts.through)} any more.")
 
 
 def _tell(

@@ -4,16 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-import polars as pl
-
 from gitrain.data.batches import batches_between
 from gitrain.data.tables import Table
-from gitrain.data.validation_report import shown
 from gitrain.deployment.commits import CommitHistory
 from gitrain.documents import parse_yaml
-from gitrain.errors import GitrainError, PipelineError, UsageError
+from gitrain.errors import PipelineError, UsageError
 from gitrain.lineage import digest_of_value
 from gitrain.monitoring.report import MonitoringReport
+from gitrain.operations.ask_source import ask_source
 from gitrain.pipeline.candidate import CandidateClones
 from gitrain.pipeline.layout import LOCK, MODEL_MANIFEST, PARAMS
 from gitrain.pipeline.lock import Lock
@@ -99,7 +97,8 @@ def gather_facts(
     lock = Lock.parse(_read(tools.history, head.commit, LOCK), source=f"{LOCK} of {head.branch}")
     params = parse_yaml(Params, _read(tools.history, head.commit, PARAMS), source=f"{PARAMS} of {head.branch}")
     policy = params.retraining
-    batches, notes = _new_batches(project, params, now)
+    news = _new_batches(project, params, now)
+    batches, notes = news.batches, list(news.notes)
     if monitoring is not None and now - monitoring.generated > timedelta(days=policy.monitoring_days):
         notes.append(f"the monitoring report is of {monitoring.generated:%Y-%m-%d}: too old to be evidence")
     champion_since = None
@@ -111,9 +110,10 @@ def gather_facts(
         base=head.commit,
         branch=head.branch,
         through=params.data.through,
-        batches=tuple(batches),
+        batches=batches,
+        unreadable=news.unreadable,
         pipeline=digest_of_pipeline(lock, params),
-        data=_digest_of_data(project, params, batches),
+        data=_digest_of_data(project, params, news),
         champion_since=champion_since,
         monitoring=monitoring,
         request=asked,
@@ -148,9 +148,23 @@ def _read(history: CommitHistory, commit: str, path: str) -> str:
     return text
 
 
-def _new_batches(project: Project, params: Params, now: datetime) -> tuple[list[str], list[str]]:
-    """The batches after `data.through` that are over and that the sources have, and why there is no other."""
-    found: list[str] = []
+@dataclass(frozen=True, kw_only=True)
+class _News:
+    """What the sources have beyond `data.through`.
+
+    Attributes:
+        batches: those that are over and there, in order; one that a source failed on is the last.
+        unreadable: how it failed; None where none did.
+        notes: why there are no more.
+    """
+
+    batches: tuple[str, ...]
+    unreadable: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def _new_batches(project: Project, params: Params, now: datetime) -> _News:
+    found: tuple[str, ...] = ()
     batch = params.data.through
     while len(found) < _MOST_BATCHES:
         batch = project.batches.following(batch)
@@ -159,42 +173,37 @@ def _new_batches(project: Project, params: Params, now: datetime) -> tuple[list[
             # The bounds are of the project's clocks, which may be hours from UTC: the margin is longer.
             whole = bounds[1].replace(tzinfo=UTC) + timedelta(hours=params.retraining.settle_hours)
             if now < whole:
-                return found, [f"{batch} is taken for whole from {whole:%Y-%m-%d %H:%M} UTC on"]
+                return _News(batches=found, notes=(f"{batch} is taken for whole from {whole:%Y-%m-%d %H:%M} UTC on",))
+        # One that is not there anywhere is waited for, whatever other tables say of it.
+        failed: list[str] = []
         for table in project.tables:
-            missing = _missing(table, batch, timed=bounds is not None) if table.batched else None
-            if missing is not None:
-                return found, [missing]
-        found.append(batch)
-    return found, []
+            if not table.batched:
+                continue
+            asked = ask_source(table, batch)
+            if asked.absent is not None:
+                return _News(batches=found, notes=(*failed, f"{table.name} {batch}: {asked.absent}"))
+            if asked.failed is not None:
+                failed.append(f"the source of {table.name} failed on {batch}: {asked.failed}")
+            # Where batches have no time there is no end to asking for the next one.
+            elif bounds is None and asked.frame is not None and asked.frame.is_empty():
+                return _News(batches=found, notes=(*failed, f"{table.name} {batch} has no rows"))
+        found = (*found, batch)
+        if failed:
+            return _News(batches=found, unreadable=failed[0], notes=tuple(failed))
+    return _News(batches=found)
 
 
-def _missing(table: Table, batch: str, *, timed: bool) -> str | None:
-    """Why a source does not have a batch; None if it has it. Sources are people's code: they raise what they like."""
-    try:
-        frame = table.source.read(batch)
-    except GitrainError as error:
-        return f"{table.name} {batch}: {shown(error.what)}"
-    except Exception as error:
-        return f"{table.name} {batch}: the source failed, {shown(f'{type(error).__name__}: {error}')}"
-    # Where batches have no time there is no end to asking for the next one.
-    if not timed and _is_empty(frame):
-        return f"{table.name} {batch} has no rows"
-    return None
-
-
-def _is_empty(read: object) -> bool:
-    """Whether it is a table without rows; what is no table at all is found out when it is ingested."""
-    return isinstance(read, pl.DataFrame) and read.height == 0
-
-
-def _digest_of_data(project: Project, params: Params, new: list[str]) -> str:
-    batches = batches_between(project.batches, params.data.first, new[-1] if new else params.data.through)
+def _digest_of_data(project: Project, params: Params, news: _News) -> str:
+    through = news.batches[-1] if news.batches else params.data.through
     fingerprints = {
         f"{table.name} {batch or ''}": _fingerprint(table, batch)
         for table in project.tables
-        for batch in (batches if table.batched else [None])
+        for batch in (batches_between(project.batches, params.data.first, through) if table.batched else [None])
     }
-    return digest_of_value(dict(fingerprints))
+    # What cannot be read and what can are two things, although a server that was down left no trace in them.
+    if news.unreadable is not None:
+        fingerprints["unreadable"] = news.batches[-1]
+    return digest_of_value(fingerprints)
 
 
 def _fingerprint(table: Table, batch: str | None) -> str:

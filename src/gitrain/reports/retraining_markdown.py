@@ -5,7 +5,7 @@ from gitrain.reports.markdown import escape, table
 from gitrain.reports.validation_markdown import render_validation
 from gitrain.triggers.decision import Decision, RetrainingPlan
 
-__all__ = ["render_bad_data", "render_failure", "render_proposal", "render_retraining_plan"]
+__all__ = ["render_bad_data", "render_failure", "render_proposal", "render_retraining_plan", "render_unreadable"]
 
 _LONG = 600
 _ROWS = 20
@@ -29,7 +29,10 @@ def render_retraining_plan(plan: RetrainingPlan) -> str:
     if plan.superseded and plan.decision is Decision.RETRAIN:
         facts.append(("takes the place of", ", ".join(escape(each.url or each.branch) for each in plan.superseded)))
     parts.append(table(("", ""), facts))
-    parts.extend(f"* {escape(note, longest=_LONG)}" for note in plan.notes[:_ROWS])
+    if plan.unreadable is not None:
+        parts.append(f"⚠️ {escape(_capital(plan.unreadable), longest=_LONG)}.")
+    notes = [note for note in plan.notes if note != plan.unreadable]
+    parts.extend(f"* {escape(note, longest=_LONG)}" for note in notes[:_ROWS])
     return "\n\n".join(parts) + "\n"
 
 
@@ -66,6 +69,17 @@ def render_bad_data(plan: RetrainingPlan, sentence: str, report: ValidationRepor
         "Production stays as it is. Have the batch delivered again, or change the contract; the next "
         "`gitrain retrain open` tries what is there then, and closes this once data can be used.",
         render_validation(report).rstrip("\n"),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def render_unreadable(plan: RetrainingPlan) -> str:
+    """The text of an issue: a source that failed on new data, as the plan has it."""
+    parts = [
+        f"No model was trained on data through {escape(plan.through)}: {escape(plan.unreadable or '', longest=_LONG)}.",
+        "Production stays as it is. Mend the source, or have the batch delivered again; the next "
+        "`gitrain retrain open` that can read it goes on, and closes this. A batch that was not delivered yet is "
+        "waited for without a word: a source says so by raising `DataError`.",
     ]
     return "\n\n".join(parts) + "\n"
 

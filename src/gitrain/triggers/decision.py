@@ -85,6 +85,7 @@ class RetrainingPlan:
         former: `data.through` there.
         through: what it is to be.
         batches: those that are new.
+        unreadable: how a source failed on the last of them: no model can be made; None where none did.
         superseded: pull requests that this one would take the place of.
         waiting: the pull request that waits for review, where that is what it waits for.
         notes: what was not there or could not be asked.
@@ -100,6 +101,7 @@ class RetrainingPlan:
     former: str
     through: str
     batches: tuple[str, ...]
+    unreadable: str | None = None
     hindrance: Hindrance | None = None
     until: datetime | None = None
     superseded: tuple[OpenProposal, ...] = ()
@@ -144,7 +146,12 @@ class RetrainingPlan:
             "digest": self.digest,
             "inputs": self.inputs,
             "base": self.base,
-            "data": {"former": self.former, "through": self.through, "batches": list(self.batches)},
+            "data": {
+                "former": self.former,
+                "through": self.through,
+                "batches": list(self.batches),
+                "unreadable": self.unreadable,
+            },
             "superseded": [_shown(each) for each in self.superseded],
             "waiting": _shown(self.waiting) if self.waiting else None,
             "notes": list(self.notes),
@@ -183,6 +190,7 @@ def decide(facts: RetrainingFacts, policy: RetrainingParams) -> RetrainingPlan:
         former=facts.through,
         through=facts.target,
         batches=facts.batches,
+        unreadable=facts.unreadable,
         superseded=tuple(each for each in facts.proposals if each not in same),
         waiting=same[0] if hindrance is Hindrance.OPEN else None,
         notes=facts.notes,
@@ -205,9 +213,7 @@ def _evidence(facts: RetrainingFacts, policy: RetrainingParams) -> Iterator[Evid
     if facts.request is not None:
         yield Evidence(reason=Reason.REQUEST, sentence=f"a person asks for it: {' '.join(facts.request.split())}")
     if policy.new_data and facts.batches:
-        named = ", ".join(facts.batches[:_SHOWN]) + (" and more" if len(facts.batches) > _SHOWN else "")
-        verb = "is" if len(facts.batches) == 1 else "are"
-        yield Evidence(reason=Reason.NEW_DATA, sentence=f"{named} {verb} there, and the model knows {facts.through}")
+        yield Evidence(reason=Reason.NEW_DATA, sentence=f"{_arrived(facts)}, and the model knows {facts.through}")
     yield from _monitored(facts, policy)
     if policy.every_days is not None:
         last = _newest(facts, CONCLUDED - {RetrainingEnding.BAD_DATA})
@@ -222,6 +228,15 @@ def _evidence(facts: RetrainingFacts, policy: RetrainingParams) -> Iterator[Evid
         if days >= policy.champion_age_days:
             sentence = f"the model is {days} days old, and {policy.champion_age_days} are its age"
             yield Evidence(reason=Reason.AGE, sentence=sentence)
+
+
+def _arrived(facts: RetrainingFacts) -> str:
+    there = facts.batches if facts.unreadable is None else facts.batches[:-1]
+    said = [facts.unreadable] if facts.unreadable is not None else []
+    if there:
+        named = ", ".join(there[:_SHOWN]) + (" and more" if len(there) > _SHOWN else "")
+        said.insert(0, f"{named} {'is' if len(there) == 1 else 'are'} there")
+    return ", ".join(said)
 
 
 def _monitored(facts: RetrainingFacts, policy: RetrainingParams) -> Iterator[Evidence]:

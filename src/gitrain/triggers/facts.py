@@ -23,6 +23,7 @@ class RetrainingFacts:
         branch: the default branch.
         through: `data.through` there.
         batches: those that the sources have and `data.through` has not, in order.
+        unreadable: how a source failed on the last of them; None where none did.
         pipeline: the digest of the base's stages, their code and parameters, and of the rules for models.
         data: the digest of the sources' fingerprints of all batches, the new ones among them.
         champion_since: when the base's model came to be; None if it has none.
@@ -42,6 +43,7 @@ class RetrainingFacts:
     batches: tuple[str, ...]
     pipeline: str
     data: str
+    unreadable: str | None = None
     champion_since: datetime | None = None
     monitoring: MonitoringReport | None = None
     request: str | None = None

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from gitrain.errors import IntegrationError, PipelineError
 from gitrain.integrations.retraining_branch import RetrainingBranch
 from gitrain.operations.open_retraining import open_retraining
 from gitrain.operations.plan_retraining import plan_retraining
+from gitrain.reports.retraining_markdown import render_retraining_plan
 from gitrain.triggers.decision import Decision, Hindrance
 from gitrain.triggers.record import RetrainingEnding, last_words
 
@@ -188,6 +190,66 @@ def test_bad_data_ends_in_one_issue_and_no_model(world, retrain, content, said):
     assert git(world.origin, "ls-tree", "--name-only", "issues") == ""
 
 
+def test_a_source_that_fails_on_a_batch_is_not_waited_for(world, retrain):
+    world.deliver("2024-05", "broken")
+    plan = plan_retraining(world.tools())
+    assert plan.unreadable == "the source of parcels failed on 2024-05: KeyError: 'depot'"
+    assert plan.unreadable in plan.notes
+    assert "⚠️ The source of parcels failed on 2024-05" in render_retraining_plan(plan)
+    result = retrain()
+    assert (result.record.ending, result.exit_code) == (RetrainingEnding.BAD_DATA, 1)
+    assert result.record.reason == plan.unreadable
+    assert world.commands() == []
+    issue = git(world.origin, "show", "issues:retraining.md")
+    assert issue.startswith("# Data through 2024-05 cannot be read")
+    assert "KeyError" in issue and "DataError" in issue
+    # Looking again every day changes nothing.
+    world.now += timedelta(days=1)
+    assert retrain().plan.hindrance is Hindrance.TRIED
+    assert git(world.origin, "rev-list", "--count", "issues") == "1"
+    world.deliver("2024-05", "mended")
+    assert retrain().record.ending is RetrainingEnding.PROPOSED
+    assert git(world.origin, "ls-tree", "--name-only", "issues") == ""
+
+
+def test_a_good_batch_before_one_that_fails_is_told_apart(world, retrain):
+    world.deliver("2024-05")
+    world.deliver("2024-06", "broken")
+    record = retrain().record
+    assert record.batches == ("2024-05", "2024-06")
+    assert record.evidence == (
+        "2024-05 is there, the source of parcels failed on 2024-06: KeyError: 'depot', and the model knows 2024-04",
+    )
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_source_that_was_down_leaves_nothing_behind(world, retrain, there):
+    """Whether the batch has come meanwhile or not: its bytes, and so its fingerprint, are what they were."""
+    down = world.folder / "down"
+    if there:
+        world.deliver("2024-05")
+    down.touch()
+    assert retrain().record.ending is RetrainingEnding.BAD_DATA
+    assert "ConnectionError: nobody answers" in git(world.origin, "show", "issues:retraining.md")
+    down.unlink()
+    again = retrain()
+    if there:
+        assert again.record.ending is RetrainingEnding.PROPOSED
+    else:
+        assert again.plan.decision is Decision.NOTHING
+    assert git(world.origin, "ls-tree", "--name-only", "issues") == ""
+
+
+def test_the_issue_of_data_that_is_still_there_stays(world, retrain):
+    world.deliver("2024-05", "renamed")
+    retrain()
+    retrain()
+    assert "retraining.md" in git(world.origin, "ls-tree", "--name-only", "issues")
+    world.withdraw("2024-05")
+    assert retrain().plan.decision is Decision.NOTHING
+    assert git(world.origin, "ls-tree", "--name-only", "issues") == ""
+
+
 def test_a_batch_that_is_delivered_twice_is_the_same_batch(world, retrain):
     world.deliver("2024-05")
     retrain()
@@ -225,6 +287,12 @@ def test_a_person_gets_an_answer_even_where_nothing_has_changed(world, retrain):
     asked = retrain(request="the board wants a new one")
     assert asked.record.ending is RetrainingEnding.PROPOSED
     assert asked.record.reasons == ("request", "new-data")
+    git(world.origin, "update-ref", "-d", f"refs/heads/{asked.record.branch}")
+    # The same words are the same request: who asks again is told what would be another.
+    same = retrain(request="the board wants a  new one")
+    assert (same.record, same.plan.hindrance) == (None, Hindrance.TRIED)
+    assert same.plan.sentence.endswith("give another reason to try them again")
+    assert retrain(request="the board asks again").record.ending is RetrainingEnding.PROPOSED
 
 
 def test_the_same_inputs_make_the_same_model(world, retrain):
@@ -320,10 +388,65 @@ def test_another_clone_waits_for_one_that_is_at_work(world, retrain, tmp_path):
     assert endings(world) == ["PROPOSED"]
 
 
+@pytest.mark.parametrize("slow", ["dvc repro", "dvc push"])
+def test_who_was_declared_dead_proposes_nothing(world, retrain, tmp_path, slow):
+    """It took so long that another clone took over; what the other one proposes is all that is proposed."""
+    (world.folder / "remote").touch()
+    world.deliver("2024-05")
+    git(tmp_path, "clone", "-q", str(world.origin), "second")
+    others, said = [], []
+
+    def progress(line):
+        said.append(line)
+        if slow in line:
+            world.now += timedelta(hours=3)
+            others.append(open_retraining(world.tools(tmp_path / "second"), progress=lambda _: None).record)
+
+    result = open_retraining(world.tools(), progress=progress)
+    (other,) = others
+    assert other.ending is RetrainingEnding.PROPOSED
+    assert (result.record.ending, result.exit_code) == (RetrainingEnding.LOST, 3)
+    assert "raise retraining.longest_minutes" in said[-1]
+    assert ("$ dvc push" in said) == (slow == "dvc push")
+    assert endings(world) == ["LOST", "PROPOSED"]
+    (branch,) = proposals(world)
+    assert git(world.origin, "rev-parse", branch) == other.commit
+    assert "issues" not in " ".join(world.branches())
+    assert retrain().plan.hindrance is Hindrance.OPEN
+
+
+def test_who_is_declared_dead_at_the_last_moment_changes_no_record(world, retrain, tmp_path):
+    world.deliver("2024-05")
+    git(tmp_path, "clone", "-q", str(world.origin), "second")
+
+    class Slow:
+        def __init__(self, inner):
+            self._inner = inner
+
+        def __getattr__(self, name):
+            return getattr(self._inner, name)
+
+        def propose(self, wanted):
+            world.now += timedelta(hours=3)
+            open_retraining(world.tools(tmp_path / "second"), progress=lambda _: None)
+            return self._inner.propose(wanted)
+
+    tools = world.tools()
+    result = retrain(tools=replace(tools, proposals=Slow(tools.proposals)))
+    assert (result.record.ending, result.exit_code) == (RetrainingEnding.LOST, 3)
+    assert endings(world) == ["LOST", "PROPOSED"]
+    assert len(proposals(world)) == 1
+
+
 def test_json_says_all_of_it(world, retrain):
     world.deliver("2024-05")
     said = json.loads(json.dumps(retrain().to_json()))
     assert said["plan"]["decision"] == "RETRAIN"
-    assert said["plan"]["data"] == {"former": "2024-04", "through": "2024-05", "batches": ["2024-05"]}
+    assert said["plan"]["data"] == {
+        "former": "2024-04",
+        "through": "2024-05",
+        "batches": ["2024-05"],
+        "unreadable": None,
+    }
     assert said["record"]["ending"] == "PROPOSED"
     assert said["closed"] == []
