@@ -7,6 +7,8 @@
     DIGEST              what that file has to be: ``sha256:`` and its digest; empty where monitoring did not ask
     REASON              why a person asks; empty where nobody does
 
+What a person asks for waits while another retraining is at work, for a quarter of an hour, and fails where that was not
+enough.
 `open` ends as `gitrain retrain open` does: 1 where the candidate was refused or the data could not be used.
 """
 
@@ -16,9 +18,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+_PAUSE_SECONDS = 60.0
+_TRIES = 15
 
 _ENDINGS = {
     "PROPOSED": "A retraining is proposed",
@@ -61,7 +67,7 @@ def told_of_end(record: Mapping[str, Any] | None) -> str:
     return f"### {_ENDINGS.get(record['ending'], 'A retraining broke off')}\n\n{_code([record['reason'], *place])}\n"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, pause: Callable[[float], None] = time.sleep) -> int:
     """Do what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("verb", choices=("plan", "open"))
@@ -74,11 +80,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         print(f"::error::{_printable(str(error))}")
         return 1
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    if not done.stdout:
-        print(f"::error::`gitrain retrain {given.verb}` ended with {done.returncode}: the log says why")
-        return done.returncode or 3
-    found = json.loads(done.stdout)
+    for left in reversed(range(_TRIES)):
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        if not done.stdout:
+            print(f"::error::`gitrain retrain {given.verb}` ended with {done.returncode}: the log says why")
+            return done.returncode or 3
+        found = json.loads(done.stdout)
+        lost = bool(os.environ.get("REASON")) and found.get("plan", found).get("hindrance") == "running"
+        if not lost:
+            break
+        if left:
+            print("another retraining is at work: waiting for it", flush=True)
+            pause(_PAUSE_SECONDS)
     if given.verb == "plan":
         said, outputs = told_of_plan(found), f"decision={found['decision']}\n"
     else:
@@ -92,6 +105,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with given.outputs.open("a", encoding="utf-8") as stream:
         stream.write(outputs)
     print(said)
+    if lost:
+        print("::error::another retraining is still at work, and this request was not carried out: ask again later")
+        return 1
     return done.returncode
 
 

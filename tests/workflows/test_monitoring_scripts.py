@@ -175,6 +175,33 @@ def test_retraining_ends_as_its_command_does(
         assert not outputs.exists()
 
 
+@pytest.mark.parametrize("verb", ["plan", "open"])
+@pytest.mark.parametrize(
+    ("reason", "busy", "waits", "code"),
+    [("the board wants one", 3, 3, 0), ("the board wants one", 99, 14, 1), ("", 99, 0, 0)],
+)
+def test_what_a_person_asks_for_waits_for_one_that_is_at_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str, reason: str, busy: int, waits: int, code: int
+) -> None:
+    """And a trigger does not: it is asked again tomorrow."""
+    plan = {"decision": "WAIT", "hindrance": "running", "sentence": "one is at work", "evidence": [], "notes": []}
+    for name, hindrance in (("busy", "running"), ("free", "open")):
+        said = {**plan, "hindrance": hindrance}
+        (tmp_path / name).write_text(json.dumps(said if verb == "plan" else {"plan": said, "record": None}))
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin/gitrain"
+    counted = f'echo x >> "{tmp_path}/calls"; [ "$(wc -l < "{tmp_path}/calls")" -le {busy} ]'
+    program.write_text(f'#!/bin/sh\nif {counted}; then cat "{tmp_path}/busy"; else cat "{tmp_path}/free"; fi\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("REASON", reason)
+    paused: list[float] = []
+    given = [verb, "--outputs", str(tmp_path / "outputs"), "--summary", str(tmp_path / "summary")]
+    assert retraining.main(given, pause=paused.append) == code
+    assert paused == [60.0] * waits
+    assert ("WAIT, open" if code == 0 and reason else "WAIT, running") in (tmp_path / "summary").read_text()
+
+
 class Released:
     """A repository with an environment's file and `.ci/released`."""
 
