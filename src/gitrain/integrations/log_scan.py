@@ -10,6 +10,7 @@ import contextlib
 import json
 import math
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,11 @@ __all__ = ["LogScan", "parse_log"]
 
 _TIME = pl.Datetime("us", "UTC")
 _COUNTS = "gitrain"
-_FORMAT = 2
+_FORMAT = 3
+# The structs of a record, whose fields are kept as columns of their own: five times as fast to read.
+_STRUCTS = ("inputs", "features")
+# Files at a time. While one is taken apart, which Polars does in parallel, another is read, typed and kept.
+_THREADS = 2
 
 
 class LogScan:
@@ -52,23 +57,25 @@ class LogScan:
                 f"there is no folder of predictions {self._folder}",
                 fix="name the one that services log to (GITRAIN_PREDICTION_LOG) with --log, or deploy first.",
             )
-        frames, torn, current = [], 0, set()
-        damaged: list[DamagedFile] = []
         paths = sorted(self._folder.glob("predictions-*.jsonl"))
-        for path in paths:
-            try:
-                part, name = self._file(path, schema)
-            except FileNotFoundError:
-                continue  # the oldest are removed by the services that write them
-            except OSError as error:
-                raise DataError(f"{path} cannot be read: {error.strerror}", fix="see to its permissions.") from error
-            current.add(name)
-            frames.append(part.frame)
-            torn += part.torn
-            damaged += part.damaged
-        self._forget(current)
-        frame = pl.concat(frames) if frames else _empty(schema)
-        return LoggedPredictions(frame=frame, files=len(paths), torn=torn, damaged=tuple(damaged))
+        with ThreadPoolExecutor(_THREADS) as pool:
+            found = [each for each in pool.map(lambda path: self._found(path, schema), paths) if each is not None]
+        self._forget({name for _, name in found})
+        parts = [part for part, _ in found]
+        return LoggedPredictions(
+            frame=pl.concat(part.frame for part in parts) if parts else _empty(schema),
+            files=len(paths),
+            torn=sum(part.torn for part in parts),
+            damaged=tuple(each for part in parts for each in part.damaged),
+        )
+
+    def _found(self, path: Path, schema: Mapping[str, pl.DataType]) -> tuple[LoggedPredictions, str] | None:
+        try:
+            return self._file(path, schema)
+        except FileNotFoundError:
+            return None  # the oldest are removed by the services that write them
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror}", fix="see to its permissions.") from error
 
     def _file(self, path: Path, schema: Mapping[str, pl.DataType]) -> tuple[LoggedPredictions, str]:
         state = path.stat()
@@ -82,7 +89,7 @@ class LogScan:
         )
         name = f"{path.stem}.{key.removeprefix('sha256:')[:16]}.parquet"
         if self._kept is not None:
-            found = _kept(self._kept / name)
+            found = _kept(self._kept / name, schema)
             if found is not None:
                 return found, name
         content = path.read_bytes()
@@ -101,12 +108,14 @@ class LogScan:
 
 def parse_log(content: bytes, schema: Mapping[str, pl.DataType]) -> LoggedPredictions:
     """The records of one file; what follows the last line feed was cut short and is passed over."""
-    whole, line_feed, tail = content.rpartition(b"\n")
-    torn, unreadable = (1 if tail else 0), 0
-    if not line_feed:
+    end = content.rfind(b"\n") + 1
+    torn, unreadable = (1 if end < len(content) else 0), 0
+    if not end:
         return LoggedPredictions(frame=_empty(schema), files=1, torn=torn)
+    # Most often that is all of it, which is not copied then.
+    whole = content[:end]
     try:
-        frame = pl.read_ndjson(whole + line_feed, schema=dict(schema))
+        frame = pl.read_ndjson(whole, schema=dict(schema))
     except pl.exceptions.PolarsError:
         # One line is enough to stop Polars. This is thirty times as slow, and finds all others.
         lines = whole.split(b"\n")
@@ -114,7 +123,7 @@ def parse_log(content: bytes, schema: Mapping[str, pl.DataType]) -> LoggedPredic
         unreadable = sum(1 for line in lines if line.strip()) - len(records)
         frame = pl.DataFrame(records, schema=dict(schema), orient="row")
     timed = frame.with_columns(pl.col("time").str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False))
-    return _parsed(timed, torn, unreadable)
+    return _parsed(timed.rechunk(), torn, unreadable)
 
 
 def _parsed(frame: pl.DataFrame, torn: int, unreadable: int) -> LoggedPredictions:
@@ -182,11 +191,11 @@ def _instance(dtype: Any) -> pl.DataType:
     return found
 
 
-def _kept(path: Path) -> LoggedPredictions | None:
+def _kept(path: Path, schema: Mapping[str, pl.DataType]) -> LoggedPredictions | None:
     """What was kept of a file; None where nothing was, or it is damaged."""
     try:
         counts = json.loads(pl.read_parquet_metadata(path)[_COUNTS])
-        frame = pl.read_parquet(path)
+        frame = _nested(pl.read_parquet(path), schema)
         return _parsed(frame, counts["torn"], counts["unreadable"])
     except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError):
         return None
@@ -198,8 +207,33 @@ def _keep(path: Path, part: LoggedPredictions) -> None:
         # They hold what users asked: nobody else's business.
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with replacing(path) as file:
-            part.frame.write_parquet(
+            _flat(part.frame).write_parquet(
                 file,
                 compression="lz4",
                 metadata={_COUNTS: json.dumps({"torn": part.torn, "unreadable": part.unreadable})},
             )
+
+
+def _flat(frame: pl.DataFrame) -> pl.DataFrame:
+    """Each field of a struct, and whether the struct is there: one that is not is another thing than one of nulls."""
+    columns: list[pl.Series] = []
+    for column in frame:
+        if column.name not in _STRUCTS:
+            columns.append(column)
+            continue
+        columns.append(column.is_not_null())
+        columns += [each.alias(f"{column.name}:{each.name}") for each in column.struct.unnest()]
+    return pl.DataFrame(columns)
+
+
+def _nested(flat: pl.DataFrame, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    columns: list[pl.Expr] = []
+    for name, dtype in schema.items():
+        if not isinstance(dtype, pl.Struct) or name not in _STRUCTS:
+            columns.append(pl.col(name))
+            continue
+        struct = pl.struct(pl.col(f"{name}:{field.name}").alias(field.name) for field in dtype.fields)
+        if not flat[name].all():
+            struct = pl.when(pl.col(name)).then(struct)
+        columns.append(struct.alias(name))
+    return flat.select(columns)

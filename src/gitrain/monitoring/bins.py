@@ -21,6 +21,8 @@ _CATEGORIES = 20
 _GRID = 256
 _TAIL = 0.001
 _HUGE = 1e150
+# So many values at a time stay in a core's own cache.
+_BLOCK = 65_536
 
 
 class Bins(Protocol):
@@ -32,6 +34,9 @@ class Bins(Protocol):
 
     def numbers(self, values: pl.Series) -> Integers:
         """The bin of each value, shape (rows,)."""
+
+    def count(self, values: pl.Series) -> tuple[Floats, Floats | None]:
+        """How many values lie in each bin, shape (size,), and in each cell of a grid, where there is one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,19 +62,40 @@ class NumberBins:
 
     def numbers(self, values: pl.Series) -> Integers:
         """The bin of each value; NaN and null are not known."""
-        known, mask = _known(values)
-        found = np.searchsorted(np.asarray(self.edges[1:-1]), known, side="right").astype(np.int64)
-        found[mask] = self.size - 1
+        floats = _floats(values)
+        found = np.empty(floats.size, dtype=np.int64)
+        for start in range(0, floats.size, _BLOCK):
+            known, mask = _known(floats[start : start + _BLOCK])
+            # A dozen comparisons of whole blocks are faster than a search for each value.
+            number = np.zeros(known.size, dtype=np.uint8)
+            for edge in self.edges[1:-1]:
+                number += known >= edge
+            number[mask] = self.size - 1
+            found[start : start + _BLOCK] = number
         return found
 
-    def grid(self, values: pl.Series) -> Floats:
-        """How many values lie in each cell of the grid, shape (cells,)."""
-        known, mask = _known(values)
+    def count(self, values: pl.Series) -> tuple[Floats, Floats]:
+        """How many values lie in each bin, shape (size,), and in each cell of the grid, shape (cells,)."""
+        floats = _floats(values)
         width = self.high - self.low
+        inner = self.edges[1:-1]
+        above = np.zeros(len(inner), dtype=np.int64)
+        grid = np.zeros(_GRID if width > 0 else 1, dtype=np.int64)
+        total = 0
+        for start in range(0, floats.size, _BLOCK):
+            known, mask = _known(floats[start : start + _BLOCK])
+            if mask.any():
+                known = known[~mask]
+            total += known.size
+            above += np.array([np.count_nonzero(known >= edge) for edge in inner], dtype=np.int64)
+            if width > 0:
+                cells = (known - self.low) * (_GRID / width)
+                np.minimum(np.maximum(cells, 0, out=cells), _GRID - 1, out=cells)
+                grid += np.bincount(cells.astype(np.int64), minlength=_GRID)
         if width <= 0:
-            return np.array([float((~mask).sum())])
-        cells = np.clip((known - self.low) * (_GRID / width), 0, _GRID - 1).astype(np.int64)
-        return np.bincount(cells[~mask] if mask.any() else cells, minlength=_GRID).astype(np.float64)
+            grid[0] = total
+        counts = np.array([*-np.diff([total, *above, 0]), floats.size - total])
+        return counts.astype(np.float64), grid.astype(np.float64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +126,14 @@ class CategoryBins:
             numbers[values.is_null().to_numpy()] = other + 1
         return numbers
 
+    def count(self, values: pl.Series) -> tuple[Floats, None]:
+        """How many values lie in each bin, shape (size,); names have no grid."""
+        counts = np.zeros(self.size)
+        place = {name: number for number, name in enumerate(self.categories[:-1])}
+        for name, rows in values.cast(pl.String).value_counts().iter_rows():
+            counts[self.size - 1 if name is None else place.get(name, len(place))] += rows
+        return counts, None
+
 
 def bins_of(values: pl.Series, *, category: bool) -> NumberBins | CategoryBins:
     """Bins that suit the values of the reference.
@@ -113,8 +147,8 @@ def bins_of(values: pl.Series, *, category: bool) -> NumberBins | CategoryBins:
         # Equal counts in the order of names: the same bins on every machine.
         ordered = counts.sort(["count", values.name], descending=[True, False])[values.name].to_list()
         return CategoryBins(categories=(*ordered[:_CATEGORIES], OTHER))
-    known, mask = _known(values)
-    known = known[~mask]
+    known, mask = _known(_floats(values))
+    known = known[~mask] if mask.any() else known
     if not known.size:
         return NumberBins(edges=(0.0, 1.0), low=0.0, high=0.0, deviation=0.0)
     edges = np.unique(np.quantile(known, np.linspace(0, 1, _PARTS + 1), method="lower"))
@@ -139,9 +173,13 @@ def _with_own_bin(edges: Floats, known: Floats) -> Floats:
     return edges
 
 
-def _known(values: pl.Series) -> tuple[Floats, NDArray[np.bool_]]:
-    """The values as floats, 0 for what is not known, and which are not."""
+def _floats(values: pl.Series) -> Floats:
     floats: Floats = values.cast(pl.Float64).to_numpy()  # NaN for null
+    return floats
+
+
+def _known(floats: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """The values, 0 for what is not known, and which are not."""
     mask = ~np.isfinite(floats)
     if not mask.any() and (not floats.size or max(-floats.min(), floats.max()) < _HUGE):
         return floats, mask

@@ -59,7 +59,7 @@ def reference_of(values: pl.Series, day: Integers, days: int, *, category: bool)
     bins = bins_of(values, category=category)
     cells = day * bins.size + bins.numbers(values)
     counts = np.bincount(cells, minlength=days * bins.size).reshape(days, bins.size).astype(np.float64)
-    grid = bins.grid(values) if isinstance(bins, NumberBins) else None
+    grid = bins.count(values)[1]
     return ReferenceColumn(name=values.name, bins=bins, counts=counts, grid=grid)
 
 
@@ -108,12 +108,11 @@ def feature_drift(
     limits = _limits(distances, alpha) if distances is not None else None
 
     def count(column: ReferenceColumn) -> tuple[Floats, float | None]:
-        values = current[column.name]
-        counts = np.bincount(column.bins.numbers(values), minlength=column.bins.size).astype(np.float64)
-        return counts, _wasserstein(column, values)
+        counts, grid = column.bins.count(current[column.name])
+        return counts, _wasserstein(column, grid)
 
     found = []
-    # numpy lets go of the interpreter while it searches and sorts.
+    # numpy lets go of the interpreter while it compares and counts.
     with ThreadPoolExecutor(_THREADS) as pool:
         counted = list(pool.map(count, reference))
     for number, (column, (counts, wasserstein)) in enumerate(zip(reference, counted, strict=True)):
@@ -199,14 +198,13 @@ def _limits(distances: Floats, alpha: float) -> Floats:
     return found
 
 
-def _wasserstein(column: ReferenceColumn, values: pl.Series) -> float | None:
+def _wasserstein(column: ReferenceColumn, now: Floats | None) -> float | None:
     """The area between the distribution functions, in standard deviations of the reference (Wasserstein-1).
 
     Read from a grid: what lies beyond the 0.1 % at each end of the reference counts as the end.
     """
-    if not isinstance(column.bins, NumberBins) or column.grid is None or column.bins.deviation <= 0:
+    if not isinstance(column.bins, NumberBins) or column.grid is None or now is None or column.bins.deviation <= 0:
         return None
-    now = column.bins.grid(values)
     if not now.sum() or not column.grid.sum():
         return None
     gap = np.abs(np.cumsum(shares(column.grid)) - np.cumsum(shares(now)))

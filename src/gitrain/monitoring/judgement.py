@@ -86,7 +86,7 @@ def judge_performance(
     sequences: list[LookSequence] = []
     verdicts: list[Verdict] = []
     for release in releases:
-        mine = _counted(joined.filter(pl.col("release") == release), params.minimum_coverage)
+        mine = _counted(_of(joined, release), params.minimum_coverage)
         live = _losses(mine, params.minimum_rows)
         sequence = _look(name, release, live, reference, params.alpha * OVERALL, params.tolerated)
         if sequence is not None:
@@ -109,7 +109,7 @@ def judge_performance(
     ours = joined["release"] == newest
     if not ours.all():
         joined, features = joined.filter(ours), features.filter(ours)
-    judged = _slices(joined, features, holdout, params, slices, str(newest), unit)
+    judged = _slices(joined, features, holdout, params, slices, newest, unit)
     return Judgement(
         verdicts=(*verdicts, *judged.verdicts), sequences=(*sequences, *judged.sequences), slices=judged.slices
     )
@@ -124,7 +124,7 @@ def judge_calibration(
         return Judgement(verdicts=(Verdict(name="calibration:all", outcome=Outcome.INCONCLUSIVE, reason=why),))
     reference = holdout.losses(params.minimum_rows)
     newest = _judged(joined, running)
-    live = _losses(_counted(joined.filter(pl.col("release") == newest), params.minimum_coverage), params.minimum_rows)
+    live = _losses(_counted(_of(joined, newest), params.minimum_coverage), params.minimum_rows)
     sequences, verdicts = [], []
     for name, sign, what in (
         ("calibration:underestimates", 1.0, "how far outcomes are more frequent than probabilities"),
@@ -237,11 +237,26 @@ def _judged(joined: pl.DataFrame, running: str | None) -> str:
     return str(joined["release"][-1])
 
 
+def _of(joined: pl.DataFrame, release: str) -> pl.DataFrame:
+    ours = joined["release"] == release
+    return joined if ours.all() else joined.filter(ours)
+
+
 def _counted(rows: pl.DataFrame, minimum_coverage: float) -> pl.DataFrame:
-    """The labelled rows of those days whose outcomes are known: all are due, and enough came."""
-    days = rows.group_by(DAY).agg(pl.col(MATURE).all().alias("due"), pl.col(CAME).mean().alias("share"))
-    whole = days.filter(pl.col("due") & (pl.col("share") >= minimum_coverage)).select(DAY)
-    return rows.join(whole, on=DAY, how="semi", maintain_order="left").filter(pl.col(LABEL).is_not_null())
+    """The day, probability and label of the labelled rows of those days whose outcomes are known.
+
+    That is where all are due, and enough came.
+    """
+    day = _numbers(rows[DAY])
+    all_rows = np.bincount(day)
+    due, came = (np.bincount(day, weights=rows[name].to_numpy(), minlength=all_rows.size) for name in (MATURE, CAME))
+    whole = (due == all_rows) & (came / np.maximum(all_rows, 1) >= minimum_coverage)
+    return rows.select(DAY, "probability", LABEL).filter(pl.Series(whole[day]) & rows[LABEL].is_not_null())
+
+
+def _numbers(days: pl.Series) -> NDArray[np.int64]:
+    numbers: NDArray[np.int64] = days.to_physical().cast(pl.Int64).to_numpy()
+    return numbers
 
 
 def _losses(labelled: pl.DataFrame, minimum_rows: int) -> DailyLosses:
@@ -249,8 +264,7 @@ def _losses(labelled: pl.DataFrame, minimum_rows: int) -> DailyLosses:
     names = cast(pl.Enum, days.dtype).categories.to_list()
     labels = cast("NDArray[np.bool_]", labelled[LABEL].cast(pl.Boolean).to_numpy())
     scores = labelled["probability"].to_numpy()
-    numbers = days.to_physical().cast(pl.Int64).to_numpy()
-    return daily_losses(names, numbers, labels, scores, minimum_rows=minimum_rows)
+    return daily_losses(names, _numbers(days), labels, scores, minimum_rows=minimum_rows)
 
 
 def _look(
@@ -274,7 +288,7 @@ def _slices(
         return Judgement()
     read = sorted({name for rule in slices for name in rule.by.meta.root_names()})
     groups = group_columns(features.select(read), {rule.name: rule.by for rule in slices})
-    grouped = joined.hstack(groups)
+    grouped = joined.select(DAY, "probability", LABEL, MATURE, CAME).hstack(groups)
     parts: list[tuple[SliceRule, str | None, pl.DataFrame]] = []
     for rule in slices:
         column = slice_column(rule.name)

@@ -100,9 +100,14 @@ def join_labels(
         pl.col(LABEL).cast(pl.Boolean),
         pl.lit(True).alias(CAME),
     )
-    joined = frame.join(known, on=key, how="left", maintain_order="left").drop(key)
-    return joined.with_columns(
-        pl.when(MATURE).then(LABEL).alias(LABEL), (pl.col(CAME).fill_null(False) & pl.col(MATURE)).alias(CAME)
+    # Of each entity there is one outcome at most, so that the rows stay what they are: only these columns are moved.
+    came = frame.select(key).join(known, on=key, how="left", maintain_order="left").select(LABEL, CAME)
+    return (
+        frame.drop(key)
+        .hstack(came)
+        .with_columns(
+            pl.when(MATURE).then(LABEL).alias(LABEL), (pl.col(CAME).fill_null(False) & pl.col(MATURE)).alias(CAME)
+        )
     )
 
 

@@ -6,8 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import polars as pl
-
 from gitrain.monitoring.logged import LoggedPredictions, MonitoredRows
 from gitrain.pipeline.monitoring_params import ServiceParams
 from gitrain.serving.log_records import SCHEMA_VERSION
@@ -208,10 +206,11 @@ def judge_stale(rows: MonitoredRows, limit: float) -> Verdict:
     total = rows.frame.height
     if not total:
         return Verdict(name="service:stale", outcome=Outcome.INCONCLUSIVE, reason="there are no predictions")
-    stale = rows.frame.filter(pl.col("stale").list.len() > 0)
-    share = stale.height / total
-    names = stale["stale"].explode().drop_nulls().unique().sort().to_list()[:5]
-    figures: dict[str, Figure] = {"stale": stale.height, "share": share, "limit": limit}
+    named = rows.frame["stale"]
+    stale = named.filter(named.list.len() > 0)
+    share = stale.len() / total
+    names = stale.explode().drop_nulls().unique().sort().to_list()[:5]
+    figures: dict[str, Figure] = {"stale": stale.len(), "share": share, "limit": limit}
     behind = f" (behind: {', '.join(str(name)[:80] for name in names)})" if names else ""
     return Verdict(
         name="service:stale",

@@ -1,6 +1,7 @@
 """What predictions in service are compared with: the features of training, and the holdout of the model."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import cast
 
@@ -17,6 +18,7 @@ __all__ = ["Holdout", "numbered_days", "reference_columns"]
 
 # Where units are no dates, so many parts of the reference stand for days.
 _PARTS = 30
+_THREADS = 2
 
 
 def numbered_days(
@@ -92,4 +94,9 @@ def reference_columns(tables: Sequence[pl.DataFrame], features: FeatureSet) -> l
     if frame.is_empty():
         return []
     days, day = numbered_days(frame, features.entity.unit[0])
-    return [reference_of(frame[name], day, len(days), category=name in features.categorical) for name in features.names]
+
+    def column(name: str) -> ReferenceColumn:
+        return reference_of(frame[name], day, len(days), category=name in features.categorical)
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return list(pool.map(column, features.names))

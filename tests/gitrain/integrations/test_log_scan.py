@@ -72,6 +72,28 @@ def test_files_are_parsed_once_and_again_when_they_grow(tmp_path, monkeypatch):
     assert scan.read(SCHEMA).torn == 1, "counts are kept, too"
 
 
+def test_what_is_kept_is_what_was_read(tmp_path):
+    log = tmp_path / "log"
+    log.mkdir()
+    for number, lines in enumerate(
+        (
+            WHOLE,
+            b'{"schema_version": 1, "inputs": null, "features": {"wind": null}, "stale": null}\n',
+            b'{"schema_version": 1, "inputs": {}, "features": null, "stale": ["arrivals", null]}\n' + WHOLE,
+            b"",
+        )
+    ):
+        (log / f"predictions-{number}.jsonl").write_bytes(lines)
+    scan = LogScan(log, kept=tmp_path / "kept")
+
+    first, second = scan.read(SCHEMA).frame, scan.read(SCHEMA).frame
+
+    assert len(list((tmp_path / "kept").iterdir())) == 4
+    assert second.schema == first.schema and second.equals(first)
+    assert first["inputs"].is_null().to_list() == [False, False, True, False, False, False]
+    assert first["features"].is_null().to_list() == [False, False, False, True, False, False]
+
+
 def test_damaged_or_impossible_copies_cost_time_alone(tmp_path):
     log, kept = tmp_path / "log", tmp_path / "kept"
     log.mkdir()
