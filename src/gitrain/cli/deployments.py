@@ -7,18 +7,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gitrain.cli.console import print_json, print_text, progress_to_stderr
-from gitrain.cli.proposals import proposal_text
 from gitrain.deployment.plan import plan_stop
-from gitrain.deployment.record import Ending
+from gitrain.deployment.record import DeploymentRecord, Ending
 from gitrain.deployment.systemd import render_unit
 from gitrain.environments.document import environment_path
-from gitrain.errors import GitrainError, UsageError
+from gitrain.errors import UsageError
 from gitrain.operations.apply_deployment import apply_deployment
 from gitrain.operations.carry_out_plan import Applied, DeploymentTools
 from gitrain.operations.list_environments import list_environments as list_all
 from gitrain.operations.plan_deployment import make_plan
-from gitrain.operations.propose_change import ProposedChange
-from gitrain.operations.revert_aborted import revert_aborted
 from gitrain.reports.deployments_markdown import render_applied, render_environments, render_plan
 from gitrain.settings import load_settings
 from gitrain.verdicts import Outcome
@@ -32,7 +29,6 @@ from gitrain.wiring.deployments import (
     open_environment_names,
     open_records,
 )
-from gitrain.wiring.environments import open_environment_tools, open_forge
 
 __all__ = ["apply", "list_environments", "plan", "stop", "unit"]
 
@@ -62,12 +58,20 @@ def apply(arguments: argparse.Namespace) -> int:
     if applied.plan.steps and applied.outcome is Outcome.PASSED:
         for name in clear_state(load_settings(Path(arguments.directory))):
             progress(f"{arguments.environment}: removed {name}, which nothing here runs from")
-    revert = None if arguments.no_revert else _revert(arguments, tools, applied)
+    revert = None
+    aborted = None if arguments.no_revert else _aborted(tools, applied)
+    if aborted is not None:
+        # Whatever proposes takes a third of a second to load, and most passes change nothing.
+        from gitrain.cli.reverts import open_revert
+
+        revert = open_revert(arguments, tools, aborted)
     if arguments.json:
         print_json(applied.to_json() | {"revert": None if revert is None else revert.to_json()})
     else:
         print_text(render_applied(applied.plan, applied.outcome, applied.reason, applied.record))
         if revert is not None:
+            from gitrain.cli.proposals import proposal_text
+
             print_text("\n" + proposal_text(revert, f"Putting the file of {arguments.environment} back"))
     return applied.outcome.exit_code
 
@@ -132,22 +136,10 @@ def _wait(arguments: argparse.Namespace) -> float:
     return wait
 
 
-def _revert(arguments: argparse.Namespace, tools: DeploymentTools, applied: Applied) -> ProposedChange | None:
-    """Open the revert of a release that was aborted, now or by a pass that was killed before it could."""
+def _aborted(tools: DeploymentTools, applied: Applied) -> DeploymentRecord | None:
+    """The record of a release that was aborted, now or by a pass that was killed before it could open the revert."""
     record = applied.record
     if applied.plan.kind == "refused" and applied.plan.outcome is Outcome.FAILED:
-        records = tools.records.list(arguments.environment)
+        records = tools.records.list(applied.plan.environment)
         record = max(records, key=lambda each: each.began, default=None)
-    if record is None or record.ending is not Ending.ABORTED:
-        return None
-    settings = load_settings(Path(arguments.directory))
-    try:
-        return revert_aborted(open_environment_tools(settings), open_forge(settings), record)
-    except GitrainError as error:
-        # What runs is as it should be; only the file is not.
-        former = "no release" if record.former is None else f"release {record.former.version}"
-        tools.progress(
-            f"{record.environment}: the revert could not be opened: {error.what}. "
-            f"Let {environment_path(record.environment)} name {former} again, or: {error.fix}"
-        )
-        return None
+    return record if record is not None and record.ending is Ending.ABORTED else None

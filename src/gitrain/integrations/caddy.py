@@ -26,7 +26,6 @@ from gitrain.deployment.routing import Backend, turns
 from gitrain.documents import Document, parse_json
 from gitrain.errors import DeploymentError, SettingsError
 from gitrain.integrations.caddy_requests import CaddyRequests
-from gitrain.integrations.files import replacing
 from gitrain.integrations.local_process import LOG, LocalProcess, processes_with, start_detached
 from gitrain.serving.shadow import COPY_HEADER
 
@@ -152,6 +151,9 @@ class CaddyProxy:
 
     def _write_configuration(self) -> None:
         CaddyRequests(self._folder).prepare()
+        # It brings polars with it, which a pass that writes nothing does without.
+        from gitrain.integrations.files import replacing
+
         with replacing(self._folder / _CONFIG) as stream:
             stream.write(json.dumps(self._configuration(), indent=1, sort_keys=True).encode())
 
@@ -231,6 +233,9 @@ class CaddyProxy:
         said.unlink(missing_ok=True)
         command = [program, "run", "--config", str(self._folder / _CONFIG)]
         process = start_detached(command, folder=self._folder, log=said)
+        # It brings polars with it, which a pass that writes nothing does without.
+        from gitrain.integrations.files import replacing
+
         with replacing(self._folder / _PROCESS) as stream:
             file = _ProcessFile(schema_version=1, pid=process.pid, started=process.started)
             stream.write(file.model_dump_json(indent=1).encode())

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from gitrain.deployment.figures import ProxiedRequest
-from gitrain.integrations.files import replacing
 
 __all__ = ["CaddyRequests"]
 
@@ -95,6 +94,9 @@ class CaddyRequests:
                 self._say(_OFF)
 
     def _say(self, word: bytes) -> None:
+        # It brings polars with it, which a pass that writes nothing does without.
+        from gitrain.integrations.files import replacing
+
         with replacing(self._folder / _WATCHED) as stream:
             stream.write(word)
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from gitrain.errors import IntegrationError, PipelineError, ReleaseError, UsageError
 from gitrain.integrations.git_program import ELSEWHERE
-from gitrain.pipeline.changes import FileChange
+from gitrain.pipeline.file_change import FileChange
 from gitrain.release.tags import ReleaseTag
 
 __all__ = ["GitRepository"]

@@ -42,7 +42,6 @@ from gitrain.deployment.routing import Backend, Proxy
 from gitrain.documents import Document, Section, parse_json
 from gitrain.environments.document import Runtime
 from gitrain.errors import DeploymentError, SettingsError
-from gitrain.integrations.files import replacing
 from gitrain.integrations.local_process import LocalProcess, processes_with, start_detached
 from gitrain.serving.shadow import COPIES, CopyOrder
 
@@ -326,8 +325,7 @@ class LocalDeployer:
         return [file for file in found if file is not None]
 
     def _proxy(self, listen: str) -> Proxy:
-        folder = self._folder / "proxy" / _plain(listen)
-        return self._open_proxy(folder, listen)
+        return self._open_proxy(self._folder / "proxy" / _plain(listen), listen)
 
     def _free_port(self) -> int:
         taken = {file.port for file in self._files()}
@@ -381,6 +379,8 @@ class LocalDeployer:
             raise DeploymentError(what, fix=f"look at what runs, remove {path}, and run the command again.") from error
 
     def _write(self, path: Path, document: Document) -> None:
+        from gitrain.integrations.files import replacing  # polars comes with it, which not every pass needs
+
         with replacing(path) as stream:
             stream.write(json.dumps(document.model_dump(mode="json"), indent=2, sort_keys=True).encode() + b"\n")
 

@@ -11,6 +11,7 @@ from pydantic import Field
 from gitrain.data.validation_report import BatchValidation, ValidationReport
 from gitrain.documents import Section
 from gitrain.errors import SettingsError
+from gitrain.pipeline.file_change import FileChange
 from gitrain.pipeline.layout import LOCK, PARAMS, RAW, REQUIREMENTS
 from gitrain.pipeline.lock import Lock, LockedStage
 
@@ -19,7 +20,6 @@ __all__ = [
     "AreaChange",
     "BatchChange",
     "DataChanges",
-    "FileChange",
     "StageChange",
     "ValueChange",
     "by_area",
@@ -106,22 +106,6 @@ class DataChanges(Section):
     quarantined_before: int | None = Field(default=None, ge=0)
     batches: tuple[BatchChange, ...] = ()
     content: bool | None = None
-
-
-class FileChange(Section):
-    """A file that differs.
-
-    Attributes:
-        path: relative to the repository's root, with slashes.
-        added: lines; None for a file that is no text.
-        deleted: lines, likewise.
-        was: its path at the base if it was renamed.
-    """
-
-    path: str
-    added: int | None = Field(ge=0)
-    deleted: int | None = Field(ge=0)
-    was: str | None = None
 
 
 class AreaChange(Section):

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Protocol
 
-from gitrain.pipeline.changes import FileChange
+from gitrain.pipeline.file_change import FileChange
 
 __all__ = ["ArtifactCache", "Comparison", "Repository"]
 

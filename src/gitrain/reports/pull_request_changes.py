@@ -2,7 +2,8 @@
 
 import re
 
-from gitrain.pipeline.changes import RESULTS, AreaChange, BatchChange, DataChanges, FileChange, ValueChange
+from gitrain.pipeline.changes import RESULTS, AreaChange, BatchChange, DataChanges, ValueChange
+from gitrain.pipeline.file_change import FileChange
 from gitrain.reports.markdown import escape, format_figure
 from gitrain.reports.pull_request_blocks import Block, code, counted, more, row_levels, table_of
 from gitrain.reports.pull_request_document import GapSection, PullRequestReport

@@ -136,10 +136,11 @@ def test_a_unit_for_systemd(repository, capsys):
     assert "KillMode=process\n" in text
 
 
-def test_what_is_to_be_done_is_decided_without_what_trains_and_serves(repository):
+@pytest.mark.parametrize("command", ["deploy apply test", "deploy plan test", "env list"])
+def test_what_is_to_be_done_is_decided_without_what_trains_and_serves(repository, command):
     program = (
-        "import sys; from gitrain.cli.main import main; code = main(['deploy', 'apply', 'test'])\n"
-        "heavy = {'pandas', 'pandera', 'sklearn', 'bentoml', 'numpy', 'dvc', 'mlflow', 'onnxruntime'}\n"
+        f"import sys; from gitrain.cli.main import main; code = main({command.split()})\n"
+        "heavy = {'pandas', 'pandera', 'polars', 'sklearn', 'bentoml', 'numpy', 'dvc', 'mlflow', 'onnxruntime'}\n"
         "loaded = heavy & set(sys.modules)\n"
         "sys.exit(f'loaded: {loaded}' if loaded else code)"
     )

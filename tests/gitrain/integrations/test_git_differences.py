@@ -4,7 +4,7 @@ import pytest
 
 from gitrain.errors import PipelineError, UsageError
 from gitrain.integrations.git import GitRepository
-from gitrain.pipeline.changes import FileChange
+from gitrain.pipeline.file_change import FileChange
 
 
 def git(root, *arguments):

@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 from gitrain.data.validation_report import BatchValidation, ValidationReport
 from gitrain.errors import SettingsError
 from gitrain.pipeline.changes import (
-    FileChange,
     ValueChange,
     by_area,
     changed_data,
@@ -15,6 +14,7 @@ from gitrain.pipeline.changes import (
     changed_values,
     flat_values,
 )
+from gitrain.pipeline.file_change import FileChange
 from gitrain.pipeline.lock import Lock
 
 

@@ -10,7 +10,8 @@ from gitrain.checks.report import CheckReport, CheckVerdict
 from gitrain.evaluation.comparison import PairedDifference, compare_evaluations
 from gitrain.evaluation.document import CalibrationBin, Evaluation, MetricEstimate, SliceEvaluation, SliceGroup
 from gitrain.gates.report import GateReport, GateVerdict, report_outcome
-from gitrain.pipeline.changes import BatchChange, DataChanges, FileChange, StageChange, ValueChange, by_area
+from gitrain.pipeline.changes import BatchChange, DataChanges, StageChange, ValueChange, by_area
+from gitrain.pipeline.file_change import FileChange
 from gitrain.reports.pull_request_document import Commits, Curve, Gap, PullRequestReport, pull_request_outcome
 from gitrain.reports.pull_request_markdown import render_pull_request
 from gitrain.verdicts import Outcome
