@@ -150,6 +150,7 @@ class WindowReader:
 
     def _row(self, decision: int, blocks: Sequence[bytes | None]) -> list[float]:
         records: list[tuple[int, ...]] = []
+        last, moments, start = None, (), 0
         for (offset, size, unpack, nothing), block in zip(self._quick, blocks, strict=True):
             if block is None:
                 records.append(nothing)
@@ -157,26 +158,28 @@ class WindowReader:
                 records.append(unpack(block, found_in(block, decision - offset, None)[1]))
             else:
                 # `found_in`, in place: here is where the time of a look-up goes.
-                count = block[0] | block[1] << 8
-                place = bisect_right(MOMENTS_OF[count](block, 2), decision - offset) - 1
-                records.append(unpack(block, 2 + 12 * count + size * place))
+                # Moments that lie close together are in one block.
+                if block is not last:
+                    count = block[0] | block[1] << 8
+                    last, moments, start = block, MOMENTS_OF[count](block, 2), 2 + 12 * count - size
+                records.append(unpack(block, start + size * bisect_right(moments, decision - offset)))
         exact = self._exact(decision, blocks) if self._has_exact else []
         values: list[float] = []
         for later, earlier, how, count_at, total_at, *_ in self._plan:
-            last, first = records[later], records[earlier]
+            until, since = records[later], records[earlier]
             if how == _MEAN:
-                count = last[count_at] - first[count_at]
-                values.append(_whole(last[total_at] - first[total_at]) / count if count else _NAN)
+                count = until[count_at] - since[count_at]
+                values.append(_whole(until[total_at] - since[total_at]) / count if count else _NAN)
             elif how == _COUNT:
-                values.append(last[0] - first[0])
+                values.append(until[0] - since[0])
             elif how == _SUM:
-                values.append(_whole(last[total_at] - first[total_at]))
+                values.append(_whole(until[total_at] - since[total_at]))
             else:
                 total = rounded_difference(exact[later][total_at], exact[earlier][total_at])
                 if how == _EXACT_SUM:
                     values.append(total)
                 else:
-                    count = last[count_at] - first[count_at]
+                    count = until[count_at] - since[count_at]
                     values.append(total / count if count else _NAN)
         return values
 

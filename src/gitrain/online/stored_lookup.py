@@ -1,6 +1,6 @@
 """Look-ups in an online store: to the last bit what `compute_features` gives for the same rows and histories."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,7 +10,7 @@ import polars as pl
 from gitrain.errors import FeatureError, IntegrationError
 from gitrain.features.definitions import FeatureSet
 from gitrain.online.coverage import NOTHING
-from gitrain.online.given_rows import GivenRows
+from gitrain.online.given_rows import GivenRows, is_short
 from gitrain.online.known_rows import KnownRows, RowReader
 from gitrain.online.lookup import FoundFeatures
 from gitrain.online.many_rows import ManyRows
@@ -25,6 +25,10 @@ __all__ = ["MANY_ROWS", "StoredLookup"]
 #: From so many rows on it is quicker to compute all at once from the histories than to look each up.
 MANY_ROWS = 400
 _ATTEMPTS = 5
+# Groups are few, and asked for again and again. Some megabytes.
+_MOST_REMEMBERED = 2048
+
+_Keys = tuple[str | None, ...]
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,9 @@ class StoredLookup:
         self._reader = RowReader(features, self._tracks)
         self._many = None if self._store is None else ManyRows(features, self._store)
         self._known = self._version_of(None, None)
+        # By the texts of a row's keys, its place for each of the windows' points, and for each track of newest rows.
+        self._places: dict[_Keys, tuple[list[str], list[str]]] = {}
+        self._checked: tuple[_Version, Mapping[str, str]] | None = None
 
     def look_up(self, rows: pl.DataFrame | GivenRows) -> FoundFeatures:
         """The features of rows, as they were known at each row's decision."""
@@ -141,16 +148,33 @@ class StoredLookup:
 
     def _points(self, height: int, read: KnownRows) -> list[Point]:
         """For each track and row the moments that it is asked for: of groups that do not exist as well."""
-        places = [track.places_of(read.keys, height) for track in self._windows]
-        wanted = self._known.windows.points
-        points = [
-            (places[track][row], decision - offset)
-            for row, decision in enumerate(read.decisions)
-            for track, offset in wanted
-        ]
-        for track in self._newest:
-            points += zip(track.places_of(read.keys, height), read.decisions, strict=True)
+        # Where nothing is grouped there are no keys, and all rows are in one group.
+        places = self._places_of(read, list(zip(*read.keys.values(), strict=True)) or [()] * height)
+        offsets = [offset for _, offset in self._known.windows.points]
+        points: list[Point] = []
+        for (windows, _), decision in zip(places, read.decisions, strict=True):
+            points += zip(windows, [decision - offset for offset in offsets], strict=True)
+        for number in range(len(self._newest)):
+            points += zip([newest[number] for _, newest in places], read.decisions, strict=True)
         return points
+
+    def _places_of(self, read: KnownRows, keys: Sequence[_Keys]) -> list[tuple[list[str], list[str]]]:
+        known = self._places
+        new = [key for key in dict.fromkeys(keys) if key not in known]
+        if not new:
+            return [known[key] for key in keys]
+        columns = dict(zip(read.keys, zip(*new, strict=True), strict=True))
+        windows = [track.places_of(columns, len(new)) for track in self._windows]
+        newest = [track.places_of(columns, len(new)) for track in self._newest]
+        wanted = [track for track, _ in self._known.windows.points]
+        added = {
+            key: ([windows[track][row] for track in wanted], [found[row] for found in newest])
+            for row, key in enumerate(new)
+        }
+        # Other threads read what is remembered: it is replaced, and never cleared.
+        kept = {} if len(known) > _MOST_REMEMBERED else known
+        self._places = kept | {key: found for key, found in added.items() if is_short(key)}
+        return [added[key] if key in added else known[key] for key in keys]
 
     def _all_at_once(self, store: OnlineStore, many: ManyRows, rows: pl.DataFrame) -> FoundFeatures | None:
         """None if the store is empty: then there is nothing to compute from."""
@@ -205,7 +229,10 @@ class StoredLookup:
 
     def _check_kinds(self, known: _Version, read: KnownRows) -> None:
         """Keys of different types are equal to nothing: as in training that is an error, not an empty group."""
-        if known.state is None:
+        # Rows of a service have one schema, and the store one version for a long time.
+        if known.state is None or (
+            self._checked is not None and self._checked[0] is known and self._checked[1] is read.kinds
+        ):
             return
         for track in self._tracks:
             kinds = known.state.histories[track.history].keys
@@ -216,6 +243,7 @@ class StoredLookup:
                         f"{track.history!r} is of type {kinds[other]}",
                         fix="give both columns one type.",
                     )
+        self._checked = known, read.kinds
 
 
 def _stale(

@@ -71,6 +71,8 @@ class Coalescer(Generic[Item, Result]):
         self._running_large = 0
         self._scheduled = False
         self._quiet = 0
+        # Of who waits; asking for it is a call of the system each time.
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def submit(self, item: Item, size: int) -> Awaitable[Result]:
         """Have an item worked off.
@@ -78,7 +80,9 @@ class Coalescer(Generic[Item, Result]):
         Raises:
             QueueFull: nothing was taken.
         """
-        loop = asyncio.get_running_loop()
+        loop = self._loop
+        if loop is None or not self._scheduled:
+            loop = self._loop = asyncio.get_running_loop()
         if size >= self._large:
             if self._running_large >= self._max_large:
                 raise QueueFull
@@ -92,7 +96,7 @@ class Coalescer(Generic[Item, Result]):
         self._quiet = 0
         if not self._scheduled:
             self._scheduled = True
-            loop.call_soon(self._look_round)
+            loop.call_soon(self._look_round, loop)
         return waiting.future
 
     async def _alone(self, call: "asyncio.Future[Sequence[Result]]") -> Result:
@@ -101,27 +105,27 @@ class Coalescer(Generic[Item, Result]):
         finally:
             self._running_large -= 1
 
-    def _look_round(self) -> None:
+    def _look_round(self, loop: asyncio.AbstractEventLoop) -> None:
         """Work once nothing has come for some rounds of the loop, or as much as one call takes."""
         if self._quiet < _ROUNDS and self._waiting < self._large:
             self._quiet += 1
-            asyncio.get_running_loop().call_soon(self._look_round)
+            loop.call_soon(self._look_round, loop)
         else:
-            self._turn()
+            self._turn(loop)
 
-    def _turn(self) -> None:
+    def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
         taken = self._take()
         items = [waiting.item for waiting in taken]
         if self._executor is None:
             self._finish(taken, lambda: self._work(items))
-            self._go_on()
+            self._go_on(loop)
             return
 
         def ended(done: "asyncio.Future[Sequence[Result]]") -> None:
             self._finish(taken, done.result)
-            self._go_on()
+            self._go_on(loop)
 
-        asyncio.get_running_loop().run_in_executor(self._executor, self._work, items).add_done_callback(ended)
+        loop.run_in_executor(self._executor, self._work, items).add_done_callback(ended)
 
     def _take(self) -> list[_Waiting[Item, Result]]:
         taken: list[_Waiting[Item, Result]] = []
@@ -143,9 +147,9 @@ class Coalescer(Generic[Item, Result]):
                 if not waiting.future.done():
                     waiting.future.set_exception(error)
 
-    def _go_on(self) -> None:
+    def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
         self._scheduled = bool(self._queue)
         if self._scheduled:
             # Not at once: what has arrived meanwhile joins the next call, and answers go out in between.
             self._quiet = 0
-            asyncio.get_running_loop().call_soon(self._look_round)
+            loop.call_soon(self._look_round, loop)

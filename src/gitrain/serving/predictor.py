@@ -87,18 +87,31 @@ class Predictor:
 
 def _missing(columns: Columns, names: Sequence[str], rows: int) -> tuple[tuple[str, ...], ...]:
     if rows < _MANY:
-        found: list[list[str]] = [[] for _ in range(rows)]
-        for name in names:
-            for index, value in enumerate(columns[name].tolist()):
-                # NaN is what does not equal itself.
-                if value is None or value != value:  # noqa: PLR0124
-                    found[index].append(name)
-        return tuple(map(tuple, found))
+        return _missing_of_few(columns, names, rows)
     # Few patterns of what is missing are met by many rows: they share one tuple.
     codes, patterns = _patterns(np.column_stack([_is_missing(columns[name]) for name in names]))
     shared = np.empty(len(patterns), dtype=object)
     shared[:] = [tuple(name for name, missing in zip(names, row, strict=True) if missing) for row in patterns.tolist()]
     return tuple(shared[codes].tolist())
+
+
+def _missing_of_few(columns: Columns, names: Sequence[str], rows: int) -> tuple[tuple[str, ...], ...]:
+    numbers = [place for place, name in enumerate(names) if columns[name].dtype.kind != "O"]
+    together = np.concatenate([columns[names[place]] for place in numbers]) if numbers else np.zeros(0)
+    # Each as the name's place and the row: sorted, the features of a row are in their order.
+    missing = [(numbers[at // rows], at % rows) for at in np.flatnonzero(np.isnan(together)).tolist()]
+    for place, name in enumerate(names):
+        if columns[name].dtype.kind == "O":
+            # NaN is what does not equal itself.
+            missing += [
+                (place, row)
+                for row, value in enumerate(columns[name].tolist())
+                if value is None or value != value  # noqa: PLR0124
+            ]
+    found: list[list[str]] = [[] for _ in range(rows)]
+    for place, row in sorted(missing):
+        found[row].append(names[place])
+    return tuple(map(tuple, found))
 
 
 def _patterns(masks: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

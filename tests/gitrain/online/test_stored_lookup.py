@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.gitrain.online import worlds
 from tests.gitrain.online.worlds import ASKED, World, asked_frame, assert_same, event_rows, feature_sets, world
 
-from gitrain.online import known_rows
+from gitrain.online import known_rows, stored_lookup
 from gitrain.online.given_rows import GivenRows, RowSchema
 from gitrain.testing.online_fakes import MemoryOnlineStore
 
@@ -114,6 +114,7 @@ def test_what_is_remembered_of_a_row_is_what_it_is(calls):
 
 def test_the_memory_is_bounded(monkeypatch):
     monkeypatch.setattr(known_rows, "_MOST_REMEMBERED", 10)
+    monkeypatch.setattr(stored_lookup, "_MOST_REMEMBERED", 2)
     with world(worlds.FEATURES, MemoryOnlineStore()) as place:
         place.materialize()
         lookup = place.lookup()

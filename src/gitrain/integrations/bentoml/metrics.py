@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
-import numpy as np
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     REGISTRY,
@@ -102,7 +101,7 @@ class ServiceMetrics:
             registry=registry,
             multiprocess_mode="max",
         )
-        self._newest_seen: dict[str, datetime | None] = {}
+        self._newest_seen: Mapping[str, datetime | None] = {}
         log = Counter("gitrain_prediction_log_records", "Records of predictions", ["outcome"], registry=registry)
         self._log = {outcome: log.labels(outcome) for outcome in ("written", "full", "error")}
         self._release = Gauge(
@@ -126,6 +125,7 @@ class ServiceMetrics:
         differences = Counter("gitrain_shadow_differences", "Rows of copies that differ", ["kind"], registry=registry)
         self._differences = {kind: differences.labels(kind) for kind in ("decision", "probability")}
         self._named = False
+        self._missing_of: dict[str, Counter] = {}
         self._by_status = {status: self._requests.labels(str(status)) for status in (200, 400, 422, 429, 503)}
 
     def answered(self, status: int, seconds: float) -> None:
@@ -146,20 +146,22 @@ class ServiceMetrics:
                 self._missing.labels(name)
             for name in newest:
                 self._stale.labels(name)
-        bands = np.minimum((rows.probabilities * 10).astype(np.int64), 9)
-        for band, count in enumerate(np.bincount(bands, minlength=10).tolist()):
-            if count:
-                self._bands[band].inc(count)
-        positive = int(np.count_nonzero(rows.decisions))
+        # One by one: mostly these are few, and every call of NumPy costs as much as ten of them.
+        for band, count in Tally(min(int(each * 10), 9) for each in rows.probabilities.tolist()).items():
+            self._bands[band].inc(count)
+        positive = sum(rows.decisions.tolist())
         for value, count in ((True, positive), (False, len(rows) - positive)):
             if count:
                 self._decisions[value].inc(count)
         for name, count in Tally(name for names in rows.missing for name in names).items():
-            self._missing.labels(name).inc(count)
+            if name not in self._missing_of:
+                self._missing_of[name] = self._missing.labels(name)
+            self._missing_of[name].inc(count)
         for name, count in Tally(name for names in rows.stale for name in names).items():
             self._stale.labels(name).inc(count)
-        if newest != self._newest_seen:
-            self._newest_seen = dict(newest)
+        # A look-up gives one mapping for as long as the store does not change.
+        if newest is not self._newest_seen:
+            self._newest_seen = newest
             for name, when in newest.items():
                 if when is not None:
                     self._newest.labels(name).set(when.timestamp())
