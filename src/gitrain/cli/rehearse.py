@@ -14,6 +14,7 @@ from gitrain.operations.rehearsal.plan import RehearsalPlan, plan_rehearsal
 from gitrain.operations.rehearsal.rehearse import rehearse as carry_out
 from gitrain.pipeline.rehearsal import Rehearsal
 from gitrain.reports.rehearsal_markdown import render_rehearsal, render_steps
+from gitrain.verdicts import Outcome
 from gitrain.wiring.rehearsal import end_rehearsal, open_rehearsal, rehearsal_folder
 from gitrain.wiring.repository import Surroundings, open_repository, write_report
 
@@ -48,7 +49,7 @@ def rehearse(arguments: argparse.Namespace) -> int:
     with rehearsal_folder(found.settings.root / (arguments.folder or _FOLDER)) as folder:
         rehearsal = _carry_out(arguments, found, plan, folder)
         report = folder / "report.md"
-        kept = f"gitrain -C {_shown(folder / 'repository')} deploy stop" if arguments.keep else None
+        kept = f"gitrain -C {_shown(folder / 'repository')} deploy stop" if _keeps(arguments, rehearsal) else None
         markdown = render_rehearsal(rehearsal, folder=_shown(folder), stop=kept)
         write_report(report, markdown)
     if arguments.json:
@@ -62,18 +63,22 @@ def _carry_out(arguments: argparse.Namespace, found: Surroundings, plan: Rehears
     progress = progress_to_stderr()
     approve = _given if arguments.approve else _asked
     tools = open_rehearsal(found.settings, folder, approve=approve, progress=progress)
-    ended = False
+    rehearsal = None
     # Who is told to end ends what it has started, as after Ctrl-C.
     former = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         rehearsal = carry_out(tools, plan)
-        ended = True
     finally:
         signal.signal(signal.SIGTERM, former)
-        if not (ended and arguments.keep):
+        if rehearsal is None or not _keeps(arguments, rehearsal):
             progress("ending what was started")
             end_rehearsal(folder, ENVIRONMENTS)
     return rehearsal
+
+
+def _keeps(arguments: argparse.Namespace, rehearsal: Rehearsal) -> bool:
+    """Whether the environments go on: nobody has a use for those of a loop that does not hold."""
+    return bool(arguments.keep) and rehearsal.outcome is Outcome.PASSED
 
 
 def _given(sentence: str) -> str:

@@ -31,7 +31,7 @@ def ended(monkeypatch):
     return calls
 
 
-def carried_out(monkeypatch, do):
+def carried_out(monkeypatch, do, outcome=Outcome.PASSED):
     def carry_out(tools, plan):
         do(tools)
         step = Step(name="forge", proves="It is there.")
@@ -39,7 +39,7 @@ def carried_out(monkeypatch, do):
             project=plan.project.name,
             champion_batch=plan.champion,
             challenger_batch=plan.challenger,
-            results=(StepResult(step=step, outcome=Outcome.PASSED, seconds=1.0),),
+            results=(StepResult(step=step, outcome=outcome, seconds=1.0),),
             requests=Requests(),
         )
 
@@ -117,6 +117,13 @@ def test_keep_leaves_it_running_and_says_how_to_end_it(parcels, tmp_path, monkey
     assert ended == []
     assert f"gitrain -C {folder}/repository deploy stop test" in capsys.readouterr().out
     assert (folder / "report.md").read_text().startswith("# ✅ parcels: the loop holds")
+
+
+def test_a_loop_that_does_not_hold_keeps_nothing(parcels, tmp_path, monkeypatch, capsys, ended):
+    carried_out(monkeypatch, lambda tools: None, Outcome.FAILED)
+    assert run(parcels, "--keep", "--folder", str(tmp_path / "demo")) == 1
+    assert ended == [["test", "preprod", "production"]]
+    assert "deploy stop" not in capsys.readouterr().out
 
 
 @pytest.fixture

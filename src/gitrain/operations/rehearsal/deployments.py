@@ -45,6 +45,7 @@ class Deployed:
         steps: its steps by name: how long each took.
         verdicts: what was judged, the newest last.
         payload: all of what `deploy apply --json` said.
+        seconds: how long it took from its approval on; 0 where nobody was asked.
     """
 
     ending: str
@@ -53,6 +54,7 @@ class Deployed:
     steps: dict[str, float]
     verdicts: tuple[dict[str, Any], ...]
     payload: dict[str, Any]
+    seconds: float = 0.0
 
     @property
     def succeeded(self) -> bool:
@@ -164,10 +166,12 @@ def promote_to_production(scene: Scene) -> tuple[Deployed, str]:
     digest = wanted["digest"].removeprefix("sha256:")[:12]
     before = f" in place of {proposed['former']['version']}" if proposed["former"] else ""
     approver = scene.tools.approve(f"{PRODUCTION} is to run release {wanted['version']} ({digest}){before}")
+    begun = scene.tools.clock()
     scene.ask("env", "promote", PRODUCTION, "--merge")
     pull(scene)
     _fill_store(scene, PRODUCTION)
     deployed = deploy(scene, PRODUCTION, "--approved-by", approver)
+    deployed = replace(deployed, seconds=round(scene.tools.clock() - begun, 1))
     if deployed.succeeded:
         scene.versions.append(deployed.version)
     return deployed, approver

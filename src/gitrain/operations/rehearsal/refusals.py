@@ -63,9 +63,7 @@ def slow(scene: Scene) -> Done:
     before = through_preprod(scene, version, said)
     if before.outcome is not Outcome.PASSED:
         return before
-    begun = scene.tools.clock()
     deployed, _ = promote_to_production(scene)
-    seconds = round(scene.tools.clock() - begun, 1)
     if deployed.ending != "ABORTED":
         said = (f"a slow release was not aborted: {deployed.ending}: {deployed.reason}", *said[:1])
         return Done(outcome=Outcome.FAILED, said=said)
@@ -76,7 +74,7 @@ def slow(scene: Scene) -> Done:
     _merge_revert(scene, revert["branch"])
     return Done(
         said=(f"{version} passed in test and preprod", f"aborted in production: {deployed.reason}", said_so),
-        figures={"version": version, "aborted_seconds": seconds},
+        figures={"version": version, "aborted_seconds": deployed.seconds},
     )
 
 

@@ -35,7 +35,7 @@ def rehearse(tools: RehearsalTools, plan: RehearsalPlan) -> Rehearsal:
     """Take the steps of a plan in order.
 
     A step that does not prove what it should is the last one. What was started is left as it is, but for the users,
-    who leave: whoever calls this ends it.
+    who leave, and for what is judged beside, which begins nothing any more: whoever calls this ends the rest.
 
     Raises:
         UsageError: nobody can be asked to approve, or the repository is not what a step needs.
@@ -55,6 +55,8 @@ def rehearse(tools: RehearsalTools, plan: RehearsalPlan) -> Rehearsal:
         with suppress(IntegrationError):
             tools.traffic.stop()
         raise
+    finally:
+        scene.over = True
     return Rehearsal(
         project=plan.project.name,
         champion_batch=plan.champion,

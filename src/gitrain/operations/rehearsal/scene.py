@@ -91,6 +91,7 @@ class Scene:
         versions: the releases that production ran, in order.
         leak: what comes of the pull request with a leak, once that has been opened.
         where: what to look at.
+        over: nothing is begun any more: what goes on beside ends with the command that runs.
     """
 
     tools: RehearsalTools
@@ -102,6 +103,7 @@ class Scene:
     versions: list[str] = field(default_factory=list)
     leak: "Future[Done] | None" = None
     where: list[tuple[str, str]] = field(default_factory=list)
+    over: bool = False
 
     def run(
         self, *command: str, folder: str = REPOSITORY, accept: Sequence[int] = (0,), capture: bool = False
@@ -109,8 +111,12 @@ class Scene:
         """Run a command to its end.
 
         Raises:
-            IntegrationError: it ended with a code that is not accepted.
+            IntegrationError: it ended with a code that is not accepted, or the rehearsal is over.
         """
+        if self.over:
+            raise IntegrationError(
+                f"`{' '.join(command)}` was not begun: the rehearsal is over", fix="look at the step that ended it."
+            )
         # What goes on in the second clone would stand between the lines of the first.
         if folder != REVIEW and command[:2] not in _UNSAID:
             self.tools.progress("$ " + " ".join(command))

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 from tests.gitrain.operations.rehearsal.stand_ins import DIGEST, Approver, applied, make_scene
@@ -105,6 +106,25 @@ def test_a_slow_release_is_aborted_and_its_revert_merged(tmp_path):
     assert "asyncio.sleep" in (tmp_path / "repository/service.py").read_text()
     assert any("merge" in command and "origin/rollback/production/0.1.0" in command for command in shell.commands)
     assert scene.production == "0.1.0"
+
+
+def test_the_time_at_the_prompt_is_nobodys(tmp_path):
+    now = [0.0]
+
+    def approve(sentence):
+        now[0] += 1000.0
+        return "Ada"
+
+    def run(command, *, capture):
+        now[0] += 2.0 * (command[:4] == ("gitrain", "deploy", "apply", "production"))
+        return answer(command, capture=capture)
+
+    bad = applied("0.1.1", "ABORTED", revert=REVERT)
+    scene, shell = slow_scene(tmp_path, (1, bad))
+    answer, shell.run = shell.run, run
+    scene.tools = replace(scene.tools, approve=approve, clock=lambda: now[0])
+    done = refusals.slow(scene)
+    assert (done.outcome, done.figures["aborted_seconds"]) == (Outcome.PASSED, 2.0)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 from tests.gitrain.operations.rehearsal.stand_ins import Users, make_scene
 
-from gitrain.errors import UsageError
+from gitrain.errors import IntegrationError, UsageError
 from gitrain.operations.rehearsal import refusals
 from gitrain.operations.rehearsal import rehearse as module
 from gitrain.operations.rehearsal.rehearse import rehearse
@@ -74,6 +76,25 @@ def test_users_leave_whatever_happens(tmp_path, steps):
     with pytest.raises(UsageError):
         rehearse(scene.tools, scene.plan)
     assert users.stopped == 1
+
+
+@pytest.mark.parametrize("end", [Done(outcome=Outcome.FAILED, said=("worse",)), UsageError("no", fix="approve.")])
+def test_what_is_judged_beside_begins_nothing_once_the_rehearsal_is_over(tmp_path, steps, monkeypatch, end):
+    _, ends = steps
+    ends["canary"] = end
+    scene, shell = make_scene(tmp_path)
+    beside = []
+    monkeypatch.setattr(refusals, "judge_leak", lambda scene: scene.run("gitrain", "train", folder="review"))
+
+    def begin(work):
+        beside.append(work)
+        return Future()
+
+    with suppress(UsageError):
+        rehearse(replace(scene.tools, beside=begin), scene.plan)
+    with pytest.raises(IntegrationError, match=r"`gitrain train` was not begun: the rehearsal is over"):
+        beside[0]()
+    assert shell.commands == []
 
 
 def test_what_is_lacking_is_left_out_and_said(tmp_path, steps):
