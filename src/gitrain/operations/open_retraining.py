@@ -112,7 +112,7 @@ def open_retraining(
             raise
         except OSError as error:
             what = f"{error.filename or 'a file'} cannot be read or written: {error.strerror or error}"
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
             fix = "make room" if full else "see that this user can read and write there"
             broken = IntegrationError(what, fix=f"{fix}; the next run begins anew.")
             _tell(tools, plan, begun, broken, progress)
