@@ -1,6 +1,6 @@
 """What a look at a million predictions costs: `run_monitoring` on a log as services write it.
 
-    python benchmarks/monitoring.py [--rows 1000000] [--repeats 3] [--evidently-rows 300000]
+    python benchmarks/monitoring.py [--rows 1000000] [--repeats 3] [--evidently-rows 300000] [--out FILE]
 
 Some minutes on two cores. A log of 90 days is made up, with 20 features (18 numbers, 2 categories) and labels for all
 of them, and a reference of 240 days. Each look is a process of its own, which imports nothing but Gitrain and measures
@@ -8,11 +8,11 @@ itself: seconds, and the largest memory that it ever had. Measured are
 
 * the first look, which parses every line of JSON;
 * a later one, when all but the newest file (a sixteenth) have been looked at before: what a daily run does;
-* Evidently's `DataDriftPreset` on 300,000 rows, where it can be installed by uv into an environment of its own, and the
-  drift part of ours on the same rows in the same run.
+* Evidently's `DataDriftPreset` on 300,000 rows, which uv installs into an environment of its own (it needs a package
+  index), and the drift part of ours on the same rows in the same run: alternating, the best of each.
 
 Writes benchmarks/results/monitoring.json, and exits 1 if a later look takes more than 3 seconds, either more than 1 GB,
-or Evidently less than ten times as long as ours.
+or Evidently less than ten times as long as ours, or it could not be compared.
 """
 
 import argparse
@@ -21,7 +21,6 @@ import os
 import platform
 import resource
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -59,6 +58,8 @@ START = datetime(2025, 9, 1, tzinfo=UTC)
 NUMBERS = tuple(f"number_{place:02d}" for place in range(18))
 CATEGORIES = ("kind", "place")
 EVIDENTLY = "evidently==0.7.17"
+# It reads names of pandas that the third version no longer has.
+PANDAS = "pandas<3"
 
 _INPUTS = {
     "id": pa.Column(pl.Int64),
@@ -269,29 +270,26 @@ def beside_evidently(folder: Path, rows: int) -> dict[str, Any]:
     for name, start, days in (("reference", date(2025, 1, 1), REFERENCE_DAYS), ("current", START.date(), DAYS)):
         frame = made_up(rows, days_from(start, days), random)
         frame.select(pl.col("day").alias("unit"), *NUMBERS, *CATEGORIES).write_parquet(folder / f"{name}.parquet")
-    ours = statistics.median(drift_alone(folder, rows) for _ in range(3))
-    theirs = None
     program = folder / "evidently_preset.py"
     program.write_text(EVIDENTLY_PROGRAM, encoding="utf-8")
     uv = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
-    command = [
-        uv,
-        "run",
-        "--isolated",
-        "--no-project",
-        "--with",
-        EVIDENTLY,
-        "--with",
-        "pyarrow",
-        str(program),
-        str(folder),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode == 0:
-        theirs = round(float(done.stdout.split()[-1]), 2)
-    else:
-        print(f"Evidently is left out: {' '.join(done.stderr.split())[-300:]}", file=sys.stderr)
-    return {"rows": rows, "ours_seconds": round(ours, 3), "evidently_seconds": theirs, "evidently": EVIDENTLY}
+    command = [uv, "run", "--isolated", "--no-project", "--python", sys.executable]
+    command += [part for needed in (EVIDENTLY, PANDAS, "pyarrow") for part in ("--with", needed)]
+    ours, theirs = [], []
+    for _ in range(3):
+        ours.append(drift_alone(folder, rows))
+        done = subprocess.run([*command, str(program), str(folder)], capture_output=True, text=True, check=False)
+        if done.returncode:
+            print(f"Evidently is left out: {' '.join(done.stderr.split())[-300:]}", file=sys.stderr)
+            break
+        theirs.append(float(done.stdout.split()[-1]))
+    return {
+        "rows": rows,
+        "ours_seconds": round(min(ours), 3),
+        "evidently_seconds": round(min(theirs), 2) if theirs else None,
+        "times": round(min(theirs) / min(ours), 1) if theirs else None,
+        "evidently": EVIDENTLY,
+    }
 
 
 def main() -> int:
@@ -299,6 +297,7 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--evidently-rows", type=int, default=300_000)
+    parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--look", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--prepare", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -331,13 +330,13 @@ def main() -> int:
         "drift": drift,
         "limits": {"seconds": SECONDS, "megabytes": MEGABYTES, "times_evidently": TIMES},
     }
-    theirs, ours = drift["evidently_seconds"], drift["ours_seconds"]
     passed = (
         found["later_look"]["seconds"] <= SECONDS
         and max(each["megabytes"] for each in (*first, *later)) <= MEGABYTES
-        and (theirs is None or theirs >= TIMES * ours)
+        and drift["times"] is not None
+        and drift["times"] >= TIMES
     )
-    RESULTS.write_text(json.dumps({**found, "passed": passed}, indent=2) + "\n", encoding="utf-8")
+    arguments.out.write_text(json.dumps({**found, "passed": passed}, indent=2) + "\n", encoding="utf-8")
     print(json.dumps({**found, "passed": passed}, indent=2))
     return 0 if passed else 1
 
