@@ -42,9 +42,11 @@ _ENVIRONMENT = {
 # What a developer's shell or a git hook may have set, and what would then decide a test.
 _REMOVED_PREFIXES = ("GITHUB_", "MLFLOW_", "DVC_", "GITRAIN_", "REPO_TOKEN")
 _REMOVED = ("CI", "GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX")
+# How often the tests that kill do it decides how much they find, not what.
+_KEPT = ("GITRAIN_KILLS",)
 
 for _name in list(os.environ):
-    if _name.startswith(_REMOVED_PREFIXES) or _name in _REMOVED:
+    if (_name.startswith(_REMOVED_PREFIXES) or _name in _REMOVED) and _name not in _KEPT:
         del os.environ[_name]
 os.environ.update(_ENVIRONMENT)
 time.tzset()

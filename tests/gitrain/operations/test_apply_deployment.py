@@ -732,6 +732,32 @@ def test_runs_that_are_killed_anywhere_are_healed_by_the_next(site):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("aborted_before", [False, True])
+def test_runs_that_are_killed_anywhere_lose_no_former_release_that_had_died(running, aborted_before):
+    """Of a release that fails, or that was aborted and is refused: the next pass has the former one serve again."""
+    draw = random.Random(29)
+    running.desire(running.release("1.1.0", fails_smoke=True), strategy=CANARY if aborted_before else {})
+    if aborted_before:
+        running.tools_given = {"watch": lambda stretch: SLOW, "probe": lambda kind, url, bundle: []}
+        assert running.apply().record.ending is Ending.ABORTED
+    running.tools_given = {}
+    killed = 0
+    for attempt in range(max(6, KILLS // 4)):
+        ended(running, "1.0.0")
+        child = running.apply_elsewhere(kill_at=draw.randrange(50))
+        said = child.communicate(timeout=60)[0].decode()
+        killed += child.returncode == -signal.SIGKILL
+        assert child.returncode in (0, -signal.SIGKILL), said
+        done = running.apply()
+        assert done.outcome is Outcome.FAILED, attempt
+        assert (done.plan.kind == "refused") == aborted_before
+        assert versions(running) == {"1.0.0": 1}
+        assert processes(running) == len(running.observe().replicas) == 1
+        assert running.observe().under_way is None
+    assert killed > attempt // 3
+
+
+@pytest.mark.slow
 def test_runs_that_are_killed_at_any_time_are_healed_by_the_next(site):
     draw = random.Random(23)
     records = [site.release(f"1.{number}.0") for number in range(2)]
