@@ -36,7 +36,7 @@ class SmallDisk:
 
 
 class SmallFiles:
-    """A stand-in, on all disks at once: no file may become larger than those of the folder are, or than so many bytes."""
+    """A stand-in, on all disks at once: no file may become larger than those of the folder, or so many bytes."""
 
     def __init__(self, folder: Path, most: int | None) -> None:
         self.folder = folder

@@ -202,8 +202,8 @@ def _kept(path: Path, schema: Mapping[str, pl.DataType]) -> LoggedPredictions | 
 
 
 def _keep(path: Path, part: LoggedPredictions) -> None:
-    # A full disk costs time at the next look, and no verdict.
-    with contextlib.suppress(OSError):
+    # A full disk costs time at the next look, and no verdict; Polars tells of it in its own words.
+    with contextlib.suppress(OSError, pl.exceptions.PolarsError):
         # They hold what users asked: nobody else's business.
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with replacing(path) as file:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import gitrain
 from gitrain.documents import parse_yaml
+from gitrain.errors import IntegrationError
 from gitrain.integrations.batch_file import read_batch_file
 from gitrain.integrations.dvc import DvcCache
 from gitrain.integrations.dvc_sandbox import DvcSandbox
@@ -178,9 +179,15 @@ def empty_folder(path: Path) -> Path:
 
 
 def write_report(path: Path, text: str) -> None:
-    """Replace a report in one step."""
-    with replacing(path) as stream:
-        stream.write(text.encode())
+    """Replace a report in one step. Raises IntegrationError where that cannot be, and what was there stays."""
+    try:
+        with replacing(path) as stream:
+            stream.write(text.encode())
+    except OSError as error:
+        # As an error of its own a crash would end with 1, which is a verdict.
+        raise IntegrationError(
+            f"{path} cannot be written: {error.strerror or error}", fix="make room, or name another place."
+        ) from error
 
 
 def _digest_of_code(root: Path, reference: str) -> str:
