@@ -20,6 +20,7 @@ from typing import Any, Literal, Protocol
 from gitrain.errors import GitrainError, IntegrationError
 from gitrain.integrations.bentoml.limits import Limits
 from gitrain.integrations.bentoml.metrics import ServiceMetrics
+from gitrain.integrations.bentoml.one_write import in_one_write
 from gitrain.serving.answering import Answer, Asked, Outcome
 from gitrain.serving.coalescing import Coalescer, QueueFull
 from gitrain.serving.log_records import PredictedRows
@@ -388,5 +389,6 @@ async def _send(
     ]
     if status != 200:
         headers += _REASONS.get(status, []) if allow is None else [(b"allow", allow)]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    with in_one_write(send):
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
