@@ -32,6 +32,8 @@ _FORMAT = 3
 _STRUCTS = ("inputs", "features")
 # Files at a time. While one is taken apart, which Polars does in parallel, another is read, typed and kept.
 _THREADS = 2
+# Bytes that are parsed at a time: little to hold, and little that a line which cannot be read makes slow.
+_BLOCK = 4 * 2**20
 
 
 class LogScan:
@@ -112,18 +114,29 @@ def parse_log(content: bytes, schema: Mapping[str, pl.DataType]) -> LoggedPredic
     torn, unreadable = (1 if end < len(content) else 0), 0
     if not end:
         return LoggedPredictions(frame=_empty(schema), files=1, torn=torn)
-    # Most often that is all of it, which is not copied then.
-    whole = content[:end]
+    frames, unreadable, start = [], 0, 0
+    while start < end:
+        stop = content.find(b"\n", min(start + _BLOCK, end) - 1) + 1
+        frame, broken = _block(content[start:stop], schema)
+        frames.append(frame)
+        unreadable += broken
+        start = stop
+    return _parsed(pl.concat(frames).rechunk(), torn, unreadable)
+
+
+def _block(lines: bytes, schema: Mapping[str, pl.DataType]) -> tuple[pl.DataFrame, int]:
+    """The records of whole lines, and how many lines are none."""
+    unreadable = 0
     try:
-        frame = pl.read_ndjson(whole, schema=dict(schema))
+        frame = pl.read_ndjson(lines, schema=dict(schema))
     except pl.exceptions.PolarsError:
         # One line is enough to stop Polars. This is thirty times as slow, and finds all others.
-        lines = whole.split(b"\n")
-        records = [record for line in lines if (record := _record(line, schema)) is not None]
-        unreadable = sum(1 for line in lines if line.strip()) - len(records)
+        split = lines.split(b"\n")
+        records = [record for line in split if (record := _record(line, schema)) is not None]
+        unreadable = sum(1 for line in split if line.strip()) - len(records)
         frame = pl.DataFrame(records, schema=dict(schema), orient="row")
-    timed = frame.with_columns(pl.col("time").str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False))
-    return _parsed(timed.rechunk(), torn, unreadable)
+    time = pl.col("time").str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False)
+    return frame.with_columns(time), unreadable
 
 
 def _parsed(frame: pl.DataFrame, torn: int, unreadable: int) -> LoggedPredictions:

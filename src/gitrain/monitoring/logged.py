@@ -3,7 +3,7 @@
 What a log holds was asked by anybody: a time may lie in the future, a request may stand twice, an input may be no date.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -21,6 +21,7 @@ __all__ = [
     "LoggedPredictions",
     "MonitoredRows",
     "PredictionSource",
+    "all_differ",
     "logged_schema",
     "monitored_rows",
 ]
@@ -200,7 +201,7 @@ def monitored_rows(
         window = _filtered(window, pl.col("time") >= since)
         early = height - window.height
     once = window
-    if not _all_differ(window, [*_NAMES, "time", "release", "probability"]):
+    if not all_differ(window, [*_NAMES, "time", "release", "probability"]):
         once = window.unique(keep="first", maintain_order=True)
     repeated = window.height - once.height
     if not once["time"].is_sorted():
@@ -209,11 +210,10 @@ def monitored_rows(
     named = typed.rename({name: f"in:{name}" for name in typed.columns})
     last = once.drop("schema_version", "inputs", *_NAMES).hstack(named)
     entities = ["release", *(f"in:{name}" for name in entity.key if name in typed.columns)]
-    judged = last if _all_differ(last, entities) else last.unique(entities, keep="last", maintain_order=True)
+    judged = last if all_differ(last, entities) else last.unique(entities, keep="last", maintain_order=True)
     known = judged.select(pl.col(f"in:{name}").alias(name) for name in typed.columns)
-    days = _days(entity, known, judged["time"])
-    names = days.unique().sort().to_list()
-    judged = judged.hstack([days.cast(pl.Enum(names)), _due(entity, known, judged["time"])])
+    days, names = _days(entity, known, judged["time"])
+    judged = judged.hstack([days, _due(entity, known, judged["time"])])
     return MonitoredRows(
         frame=judged,
         known=known,
@@ -244,9 +244,15 @@ def _in_json(dtype: pl.DataType) -> pl.DataType:
     return pl.Boolean() if dtype == pl.Boolean else pl.String()
 
 
-def _all_differ(frame: pl.DataFrame, by: list[str]) -> bool:
-    """Whether all hashes are different, which proves that all rows are, at a tenth of the cost of looking."""
-    return bool(frame.select(pl.struct(by).hash().n_unique()).item() == frame.height)
+def all_differ(frame: pl.DataFrame, by: Sequence[str]) -> bool:
+    """Whether all rows differ in some columns, as far as hashes prove it; costs a tenth of looking.
+
+    Args:
+        frame: the rows.
+        by: the columns.
+    """
+    hashes = frame.select(pl.struct(by).hash()).to_series()
+    return hashes.n_unique() == frame.height
 
 
 def _no_inputs(entity: Entity, contract: TableContract) -> pl.DataFrame:
@@ -271,11 +277,16 @@ def _typed(inputs: pl.DataFrame, contract: TableContract, entity: Entity) -> pl.
     return pl.DataFrame(columns)
 
 
-def _days(entity: Entity, known: pl.DataFrame, times: pl.Series) -> pl.Series:
+def _days(entity: Entity, known: pl.DataFrame, times: pl.Series) -> tuple[pl.Series, list[str]]:
+    """The day of each row, and the names of the days in order."""
     answered = times.dt.date()
     found = known.with_columns(entity.unit[1].alias(DAY))[DAY] if known.width else answered
     days = found.fill_null(answered) if isinstance(found.dtype, pl.Date) else answered
-    return days.cast(pl.String).alias(DAY)
+    # There are few days, and many rows whose day would have to be written out.
+    dates = days.unique().sort()
+    names = dates.cast(pl.String).to_list()
+    named = pl.Series(DAY, names, dtype=pl.Enum(names))
+    return named.gather(dates.to_physical().search_sorted(days.to_physical())), names
 
 
 def _due(entity: Entity, known: pl.DataFrame, times: pl.Series) -> pl.Series:

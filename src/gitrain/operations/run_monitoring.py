@@ -7,7 +7,7 @@ left out for a week, and what is true of a day does not depend on it.
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -129,10 +129,13 @@ class _Run:
             now=self._now,
             leeway=timedelta(seconds=self._params.service.clock_seconds),
         )
+        # What is not judged of a million records need not be held while the rest is.
+        logged = replace(logged, frame=logged.frame.clear())
         outcomes, in_tables = self._outcomes(rows)
         delay = timedelta(hours=self._params.label_delay_hours)
         joined = join_labels(rows, outcomes, features.entity, now=self._present, delay=delay)
         labels = count_labels(joined, rows, outcomes)
+        outcomes = replace(outcomes, frame=outcomes.frame.clear())
         columns = rows.frame["features"].struct.unnest()
         holdout = self._holdout(joined)
         moved = self._drift(rows, columns, holdout)

@@ -44,6 +44,30 @@ def test_whatever_stands_in_a_line_the_others_are_read(junk, after):
     assert found.frame.filter(pl.col("request_id") == "a").height == 2
 
 
+@pytest.mark.parametrize("size", [1, len(WHOLE) // 2, len(WHOLE), 3 * len(WHOLE) + 5, 2**20])
+def test_files_are_parsed_in_blocks_of_whole_lines(size, monkeypatch):
+    content = WHOLE * 2 + b"no record\n\n" + WHOLE + b'{"schema_version": 1, "probability": "text"}\n' + WHOLE + b"{ha"
+    whole = parse_log(content, SCHEMA)
+    monkeypatch.setattr("gitrain.integrations.log_scan._BLOCK", size)
+
+    found = parse_log(content, SCHEMA)
+
+    assert found.frame.equals(whole.frame) and found.frame.height == 8
+    assert found.frame.n_chunks() == 1
+    assert (found.unreadable, found.torn, found.damaged) == (2, 1, whole.damaged)
+
+
+def test_a_line_that_cannot_be_read_makes_its_own_block_slow_alone(monkeypatch):
+    monkeypatch.setattr("gitrain.integrations.log_scan._BLOCK", len(WHOLE))
+    slow = []
+    monkeypatch.setattr("gitrain.integrations.log_scan._record", lambda line, _: slow.append(line))
+
+    found = parse_log(WHOLE * 5 + b"no record\n" + WHOLE * 5, SCHEMA)
+
+    assert b"no record" in slow and len(slow) <= 5
+    assert found.frame.height >= 18
+
+
 @given(cut=st.integers(0, len(WHOLE)))
 def test_a_file_cut_anywhere_gives_its_whole_lines(cut):
     found = parse_log(WHOLE[:cut], SCHEMA)
