@@ -120,8 +120,9 @@ def test_the_memory_is_bounded(monkeypatch):
         lookup = place.lookup()
         for hour in range(24):
             for minute in range(0, 60, 5):
-                asked = asked_frame([worlds.asked(2, hour, minute)])
+                asked = asked_frame([worlds.asked(2, hour, minute, lane=minute // 5 % 7)])
                 assert lookup.look_up(asked).columns["hour"][0] == pytest.approx(hour + minute / 60)
         compiled = lookup._reader._compiled
         assert compiled is not None
         assert 0 < len(compiled[1].memo) <= 12
+        assert 0 < len(lookup._places) <= 4
