@@ -17,6 +17,7 @@ from tests.gitrain.integrations.test_caddy import free_port, predict, process_of
 from tests.gitrain.operations.test_apply_deployment import processes, wait_for
 
 from gitrain.deployment.deployer import Bundle
+from gitrain.deployment.record import Ending
 from gitrain.environments.document import Runtime
 from gitrain.errors import DeploymentError
 from gitrain.integrations.local_deployer import REPLICA, LocalDeployer, bentoml_command
@@ -372,6 +373,26 @@ def test_a_proxy_that_was_killed_comes_back(behind_caddy):
     assert (seen.proxied, len(seen.backends)) == (False, 1)
     assert site.apply().plan.kind == "heal"
     assert answered(site.listen) == "1.0.0"
+
+
+@pytest.mark.slow
+def test_a_machine_that_reboots_serves_again_what_ran_before_an_aborted_release(behind_caddy):
+    """Neither the proxy nor a replica is left, and the file still names what must not be tried."""
+    site = behind_caddy
+    bad = [Verdict(name="canary:errors", outcome=Outcome.FAILED, reason="too many")]
+    site.tools_given = {"watch": lambda stretch: bad}
+    site.desire(site.release("1.1.0"), strategy={"kind": "canary", "steps": [{"percent": 10, "seconds": 1}]})
+    assert site.apply().record.ending is Ending.ABORTED
+    replicas = [psutil.Process(each.pid) for each in site.observe().replicas]
+    for process in (process_of(int(site.listen.rpartition(":")[2])), *replicas):
+        process.kill()
+        process.wait(10)
+    seen = site.observe()
+    assert (seen.proxied, [each.alive for each in seen.replicas]) == (False, [False])
+    done = site.apply()
+    assert (done.plan.kind, done.outcome) == ("refused", Outcome.FAILED)
+    assert answered(site.listen) == "1.0.0"
+    assert site.apply().plan.steps == ()
 
 
 @pytest.mark.slow
