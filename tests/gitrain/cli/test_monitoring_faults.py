@@ -120,19 +120,22 @@ def test_killed_anywhere_it_leaves_nothing_half_done_and_says_the_same_again(mon
         moments: list[dict[str, object]] = [{"effect": number} for number in range(int(str(first["effects"])))]
         moments += [{"seconds": draw.uniform(0, float(str(first["seconds"])))} for _ in range(KILLS)]
         assert len(moments) > KILLS + len(NAMES)
-        killed = 0
+        killed, beside = 0, set()
         for moment in moments:
             for path in (*kept.glob("*"), *out.glob("*")):
-                # Half of the time on what the runs before have left.
-                if draw.random() < 0.5:
+                # Effects are counted from nothing; at other moments half of what the runs before have left is there.
+                if "effect" in moment or draw.random() < 0.5:
                     path.unlink()
             ended = run(**moment)
             killed += ended["code"] == -9
             assert ended["code"] in (-9, 0), (moment, ended)
             assert halves(out) == [], moment
+            beside |= {path.name.split(".")[2] for path in out.glob(".monitoring.*.part")}
             if (out / NAMES[0]).exists():
                 assert judged(out) == whole, moment
         assert killed >= len(moments) // 2
+        # It was killed while each of the reports was being written.
+        assert beside == {name.split(".")[1] for name in NAMES}
         assert run()["code"] == 0
         assert judged(out) == whole
         assert sorted(path.name for path in out.iterdir() if not path.name.startswith(".")) == sorted(NAMES)
