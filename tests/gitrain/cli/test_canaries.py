@@ -190,5 +190,15 @@ def test_a_release_that_is_slow_or_wrong_is_aborted_and_its_revert_opened_and_an
     assert copied.join(told.filter(told["release"] == first), on=("request_id", "row"), how="anti").height == 0
     assert not (released.root / ".gitrain/environments/test/copies.json").exists()
 
+    # The replicas that serve are asked what they say of themselves, and it is judged with what they logged.
+    assert released.run("monitor", "run", "--environment", "test", "--json") in (0, 1, 4), released.said
+    report = json.loads(released.said.out)
+    judged = {verdict["name"]: verdict for verdict in report["verdicts"] if verdict["name"].startswith("service:")}
+    assert judged["service:errors"]["outcome"] == "PASSED", judged
+    assert judged["service:errors"]["figures"]["requests"] > 0
+    assert judged["service:latency"]["outcome"] != "INCONCLUSIVE", judged
+    assert report["labels"]["predictions"] > 0
+    assert [each["version"] for each in report["releases"]] == [first, second]
+
     answered = asking.leave()
     assert set(answered) == {200}

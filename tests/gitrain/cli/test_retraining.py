@@ -1,5 +1,6 @@
 """`gitrain retrain plan | open` as they are typed, on a project with real data, real DVC and a real forge of Git."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -62,14 +63,37 @@ def retrain(repository, *arguments, **variables):
     return subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=False)
 
 
+@contextlib.contextmanager
+def locked(database):
+    """A SQLite database that another process holds for itself alone."""
+    program = "import sqlite3, sys\nheld = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+    program += "held.execute('BEGIN EXCLUSIVE')\nprint('held', flush=True)\nsys.stdin.read()\n"
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", program, str(database)], stdin=pipe, stdout=pipe, text=True) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+        yield
+        holder.communicate()
+
+
+def record_run(repository, **variables):
+    command = [sys.executable, "-m", "gitrain", "-C", str(repository), "run", "record"]
+    return subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=False)
+
+
 @pytest.mark.slow
 def test_new_months_become_one_pull_request(parcels_repository, tmp_path):
+    """Although the server of runs is down: Git is the truth, and what is recorded there is recorded afterwards."""
     commit(parcels_repository)
+    down = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
     git(parcels_repository, "remote", "set-url", "origin", f"https://github.test/{REPOSITORY}.git")
     address = f"https://github.test/{REPOSITORY}.git"
     git(parcels_repository, "config", f"url.{tmp_path / 'origin.git'}.insteadOf", address)
     with serving(FakeGitHub(tmp_path / "origin.git")) as fake:
-        given = {"GITHUB_SERVER_URL": "https://github.test", "GITHUB_API_URL": fake.url, "GH_TOKEN": "ghs_secret"}
+        given = {
+            "GITHUB_SERVER_URL": "https://github.test",
+            "GITHUB_API_URL": fake.url,
+            "GH_TOKEN": "ghs_secret",
+        } | down
         planned = json.loads(retrain(parcels_repository, "plan", **given).stdout)
         assert (planned["decision"], planned["data"]["through"]) == ("RETRAIN", "2024-06")
         done = retrain(parcels_repository, "open", **given)
@@ -98,6 +122,10 @@ def test_new_months_become_one_pull_request(parcels_repository, tmp_path):
     assert pulled.returncode == 0, pulled.stderr
     assert (tmp_path / "reviewer/data/raw/parcels/2024-06.parquet").exists()
     assert "ghs_secret" not in done.stdout + done.stderr
+    told = record_run(parcels_repository, **down)
+    assert told.returncode == 3
+    assert "no MLflow server answers at http://127.0.0.1:9" in told.stderr
+    assert record_run(parcels_repository).returncode == 0
 
 
 @pytest.mark.slow
@@ -105,7 +133,9 @@ def test_a_month_with_a_column_renamed_ends_in_an_issue(parcels_repository, tmp_
     source = parcels_repository / "parcels.py"
     source.write_text(source.read_text() + RENAMED)
     commit(parcels_repository)
-    done = retrain(parcels_repository, "open")
+    # The database of runs is none of its business.
+    with locked(parcels_repository / "mlflow.db"):
+        done = retrain(parcels_repository, "open")
     assert done.returncode == 1, done.stderr
     record = json.loads(done.stdout)["record"]
     assert record["ending"] == "BAD_DATA"
