@@ -151,8 +151,8 @@ class _Run:
 def _words(error: Exception) -> str:
     """The kind of a failure alone: its message may name ports and times, and would be another one each time."""
     number = error.errno if isinstance(error, OSError) else None
-    named = f" {errno.errorcode[number]}" if number in errno.errorcode else ""
-    return f"{type(error).__name__}{named}"
+    named = errno.errorcode.get(number, "") if number is not None else ""
+    return f"{type(error).__name__} {named}".rstrip()
 
 
 @contextlib.contextmanager
