@@ -22,16 +22,11 @@ class RowSchema:
     Attributes:
         names: of the columns, in their order.
         dtypes: by name.
-        as_given: the columns whose values a frame gives back as they were: it rounds other times, and smaller floats.
     """
 
     def __init__(self, dtypes: Mapping[str, pl.DataType]) -> None:
         self.dtypes = dict(dtypes)
         self.names = tuple(dtypes)
-        self.as_given = frozenset(name for name, dtype in dtypes.items() if can_be_remembered(dtype))
-        self._nanoseconds = frozenset(
-            name for name, dtype in dtypes.items() if isinstance(dtype, pl.Datetime) and dtype.time_unit == "ns"
-        )
 
     def __eq__(self, other: object) -> bool:
         """Whether these are the same columns of the same types, in the same order."""
@@ -42,9 +37,17 @@ class RowSchema:
     def __hash__(self) -> int:
         return hash(self.names)
 
-    def has_nanoseconds(self, name: str) -> bool:
-        """Whether a column has times that Python's cannot say: those end at microseconds."""
-        return name in self._nanoseconds
+    @cached_property
+    def as_given(self) -> frozenset[str]:
+        """The columns whose values a frame gives back as they were: it rounds other times, and smaller floats."""
+        return frozenset(name for name, dtype in self.dtypes.items() if can_be_remembered(dtype))
+
+    @cached_property
+    def nanoseconds(self) -> frozenset[str]:
+        """The columns of times that Python's cannot say: those end at microseconds."""
+        return frozenset(
+            name for name, dtype in self.dtypes.items() if isinstance(dtype, pl.Datetime) and dtype.time_unit == "ns"
+        )
 
 
 class GivenRows:
@@ -105,7 +108,7 @@ class GivenRows:
     def by_row(self) -> list[dict[str, Any]]:
         """The values of each row, by column in the order of the schema; a time of nanoseconds as text (ISO 8601)."""
         names = self.schema.names
-        columns = [self._texts(name) if self.schema.has_nanoseconds(name) else self.values(name) for name in names]
+        columns = [self._texts(name) if name in self.schema.nanoseconds else self.values(name) for name in names]
         return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
 
     @cached_property

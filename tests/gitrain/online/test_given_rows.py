@@ -1,4 +1,5 @@
 from datetime import UTC, datetime
+from typing import Any
 
 import polars as pl
 import pytest
@@ -7,7 +8,11 @@ from gitrain.online.given_rows import GivenRows, RowSchema, can_be_remembered, i
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SCHEMA = RowSchema({"origin": pl.String(), "number": pl.Int32(), "at": pl.Datetime("us", "UTC")})
-ROWS = [{"number": 7, "origin": "JFK", "at": NOON}, {"origin": None, "at": NOON, "number": 8}, {"origin": "EWR"}]
+ROWS: list[dict[str, Any]] = [
+    {"number": 7, "origin": "JFK", "at": NOON},
+    {"origin": None, "at": NOON, "number": 8},
+    {"origin": "EWR"},
+]
 
 
 def test_values_are_had_without_a_frame():
