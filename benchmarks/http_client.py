@@ -6,12 +6,13 @@ service's: no event loop, no tasks and no garbage collection stand between the k
 
 import contextlib
 import gc
+import itertools
 import select
 import socket
 import statistics
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 __all__ = ["Load", "closed_loop", "open_loop", "post"]
@@ -72,9 +73,9 @@ class _Connection:
         due: when the request that it waits for was due.
     """
 
-    def __init__(self, port: int, request: bytes, poll: select.epoll) -> None:
+    def __init__(self, port: int, requests: Iterator[bytes], poll: select.epoll) -> None:
         self.due = 0.0
-        self._request = request
+        self._requests = requests
         self._buffer = b""
         self._socket = socket.create_connection((HOST, port), timeout=_PATIENCE)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -86,7 +87,7 @@ class _Connection:
 
     def ask(self, due: float) -> None:
         self.due = due
-        self._socket.sendall(self._request)
+        self._socket.sendall(next(self._requests))
 
     def read(self) -> int | None:
         """The status of the answer; None as long as it is not whole."""
@@ -117,10 +118,10 @@ def post(path: str, body: bytes) -> bytes:
 
 
 @contextlib.contextmanager
-def _clients(port: int, request: bytes, count: int) -> Iterator[tuple[select.epoll, dict[int, _Connection]]]:
+def _clients(port: int, requests: Iterator[bytes], count: int) -> Iterator[tuple[select.epoll, dict[int, _Connection]]]:
     collects = gc.isenabled()
     with select.epoll() as poll:
-        found = [_Connection(port, request, poll) for _ in range(count)]
+        found = [_Connection(port, requests, poll) for _ in range(count)]
         clients = {each.number: each for each in found}
         gc.disable()
         try:
@@ -132,10 +133,10 @@ def _clients(port: int, request: bytes, count: int) -> Iterator[tuple[select.epo
                 each.close()
 
 
-def closed_loop(port: int, request: bytes, *, connections: int, seconds: float) -> Load:
-    """So many connections, each with its next request as soon as it has its answer: the most that a server does."""
+def closed_loop(port: int, requests: Sequence[bytes], *, connections: int, seconds: float) -> Load:
+    """So many connections, each with the next request as soon as it has its answer: the most that a server does."""
     load = Load()
-    with _clients(port, request, connections) as (poll, clients):
+    with _clients(port, itertools.cycle(requests), connections) as (poll, clients):
         begun = time.perf_counter()
         end = begun + seconds
         for connection in clients.values():
@@ -161,14 +162,14 @@ def closed_loop(port: int, request: bytes, *, connections: int, seconds: float) 
     return load
 
 
-def open_loop(port: int, request: bytes, *, rate: float, seconds: float) -> Load:
+def open_loop(port: int, requests: Sequence[bytes], *, rate: float, seconds: float) -> Load:
     """Requests that are due at fixed times, whatever the server does; latency counts from when one was due.
 
     A server that stands still for a moment makes all requests late that fall into it, as it would its users
     (http://highscalability.com/blog/2015/10/5/your-load-generator-is-probably-lying-to-you-take-the-red-pi.html).
     """
-    load = Load()
-    with _clients(port, request, CONNECTIONS) as (poll, clients):
+    load, turns = Load(), itertools.cycle(requests)
+    with _clients(port, turns, CONNECTIONS) as (poll, clients):
         # The server has accepted them all before the clock starts: clients keep their connections.
         for connection in clients.values():
             connection.ask(0.0)
@@ -182,7 +183,7 @@ def open_loop(port: int, request: bytes, *, rate: float, seconds: float) -> Load
             nonlocal asked
             while asked < count and (due := begun + asked / rate) <= time.perf_counter():
                 if not idle:
-                    added = _Connection(port, request, poll)
+                    added = _Connection(port, turns, poll)
                     clients[added.number] = added
                     idle.append(added)
                 idle.popleft().ask(due)
