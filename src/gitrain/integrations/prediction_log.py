@@ -1,9 +1,9 @@
 """The prediction log on disk: JSON lines in a folder, written by a thread of their own.
 
 A request hands its rows over and goes on: it never waits for a disk. Twenty times a second, under load a hundred times,
-and when the service ends, the thread writes what has come together, whole lines at a time. One process writes one file, which it holds a
-lock on; a file of 64 MB is followed by the next, and the oldest go once the folder holds more than it may. What does
-not fit the bounded queue, or cannot be written, is counted and dropped.
+and when the service ends, the thread writes what has come together, whole lines at a time. One process writes one file,
+which it holds a lock on; a file of 64 MB is followed by the next, and the oldest go once the folder holds more than it
+may. What does not fit the bounded queue, or cannot be written, is counted and dropped.
 
 After ``kill -9`` a file may end in half a line, and up to a twentieth of a second of records may be missing; nothing
 else is lost, and the reader passes over the half line.
@@ -27,7 +27,7 @@ __all__ = ["PredictionLog", "read_predictions"]
 #: Seconds between two writes while nothing comes, and while something does: what is written often is little each time,
 #: and hardly holds up the thread that answers.
 _INTERVAL, _SHORT_INTERVAL = 0.05, 0.01
-#: Rows that are made into text in one go, a third of a millisecond of work, and how long those who answer go first then.
+#: Rows that are made into text in one go, a third of a millisecond of work, and how long who answers goes first then.
 _ROWS_AT_ONCE = 16
 _BREATH_SECONDS = 0.001
 

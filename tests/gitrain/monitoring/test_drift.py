@@ -39,12 +39,13 @@ def test_values_are_counted_the_same_in_blocks_of_any_size(monkeypatch):
     values = random.normal(size=1_000)
     values[random.integers(0, 1_000, size=30)] = np.repeat([np.nan, np.inf, 1e200], 10)
     bins = bins_of(pl.Series("x", random.normal(size=500)), category=False)
+    assert isinstance(bins, NumberBins)
     series = pl.Series("x", values)
     whole, numbers = bins.count(series), bins.numbers(series)
     for size in (1, 7, 999, 1_000):
         monkeypatch.setattr("gitrain.monitoring.bins._BLOCK", size)
-        assert (bins.numbers(series) == numbers).all()
-        assert all((one == other).all() for one, other in zip(bins.count(series), whole, strict=True))
+        assert np.array_equal(bins.numbers(series), numbers)
+        assert all(np.array_equal(one, other) for one, other in zip(bins.count(series), whole, strict=True))
     # The grid is cells of equal width between the tails, and the outer ones take what lies beyond.
     known = np.clip(values[np.isfinite(values)], bins.low, bins.high)
     expected, _ = np.histogram(known, bins=256, range=(bins.low, bins.high))
@@ -64,8 +65,8 @@ def test_each_category_lies_in_its_own_bin(values):
     asked = [*values, "never seen", None]
     expected = [unknown if each is None else frequent.index(each) if each in frequent else other for each in asked]
     assert bins.numbers(pl.Series("x", asked, dtype=pl.String)).tolist() == expected
-    counts, grid = bins.count(pl.Series("x", asked, dtype=pl.String))
-    assert counts.tolist() == np.bincount(expected, minlength=bins.size).tolist() and grid is None
+    counted, grid = bins.count(pl.Series("x", asked, dtype=pl.String))
+    assert counted.tolist() == np.bincount(expected, minlength=bins.size).tolist() and grid is None
 
 
 def test_a_constant_that_becomes_another_has_moved():

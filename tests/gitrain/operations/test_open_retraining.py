@@ -404,7 +404,8 @@ def test_who_was_declared_dead_proposes_nothing(world, retrain, tmp_path, slow):
 
     result = open_retraining(world.tools(), progress=progress)
     (other,) = others
-    assert other.ending is RetrainingEnding.PROPOSED
+    assert other is not None and other.ending is RetrainingEnding.PROPOSED
+    assert result.record is not None
     assert (result.record.ending, result.exit_code) == (RetrainingEnding.LOST, 3)
     assert "raise retraining.longest_minutes" in said[-1]
     assert ("$ dvc push" in said) == (slow == "dvc push")

@@ -59,7 +59,7 @@ def test_room_that_runs_out_in_a_clone(world, kind, when):
         assert not list(disk.folder.glob("run-*"))
         assert git(world.root, "status", "--porcelain") == ""
         result = open_retraining(world.tools(), progress=lambda _: None)
-    assert result.record.ending is RetrainingEnding.PROPOSED
+    assert result.record is not None and result.record.ending is RetrainingEnding.PROPOSED
     assert len(proposals(world)) == 1
     assert git(world.origin, "ls-tree", "--name-only", "issues", check=False) == ""
 
@@ -83,6 +83,6 @@ def test_room_that_runs_out_where_the_origin_is(git_repository, tmp_path, when):
         assert endings(world) == ([] if when == "from the start" else [None])
         assert proposals(world) == []
         result = open_retraining(world.tools(), progress=lambda _: None)
-        assert result.record.ending is RetrainingEnding.PROPOSED
+        assert result.record is not None and result.record.ending is RetrainingEnding.PROPOSED
         assert len(proposals(world)) == 1
         git(world.origin, "fsck", "--strict")
