@@ -25,7 +25,6 @@ import platform
 import re
 import shutil
 import signal
-import socket
 import statistics
 import sys
 import tempfile
@@ -46,6 +45,7 @@ from release_build import prepare, run
 
 from gitrain.documents import parse_json
 from gitrain.environments.edit import with_values
+from gitrain.integrations.free_ports import free_port
 from gitrain.integrations.http_load import HttpLoad
 from gitrain.pipeline.layout import KNOWN_ANSWERS
 from gitrain.probes.arrivals import arrival_times
@@ -319,11 +319,10 @@ def merged(site: Site, former: str) -> dict[str, Any]:
 
 
 def free_ports(number: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        found = [stack.enter_context(contextlib.closing(socket.socket())) for _ in range(number)]
-        for each in found:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in found]
+    found: list[int] = []
+    for _ in range(number):
+        found.append(free_port(found))
+    return found
 
 
 if __name__ == "__main__":

@@ -23,7 +23,6 @@ import os
 import platform
 import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -40,6 +39,7 @@ import polars.selectors as cs
 from http_client import closed_loop, open_loop, post
 
 from flight_delay.project import PROJECT
+from gitrain.integrations.free_ports import free_port
 from gitrain.integrations.mlflow_model import write_model_folder
 from gitrain.integrations.skops import TRUSTED
 from gitrain.lineage import digest_of_bytes
@@ -86,13 +86,6 @@ def descendants(process: int) -> list[int]:
         for child in (task / "children").read_text().split():
             found += descendants(int(child))
     return found
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextlib.contextmanager

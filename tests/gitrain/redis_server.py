@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from gitrain.integrations.free_ports import free_port
+
 _SECONDS = 10.0
 
 
@@ -30,14 +32,6 @@ def redis_server(folder: Path) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait(_SECONDS)
-
-
-def free_port() -> int:
-    """A port that nobody listens at."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-    return port
 
 
 def _wait(server: "subprocess.Popen[bytes]", port: int, folder: Path) -> None:

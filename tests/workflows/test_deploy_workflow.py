@@ -8,7 +8,6 @@ import http.client
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,17 +18,13 @@ import pytest
 import yaml
 from tests.workflows.conftest import ROOT, SLUG, Forge, Run, in_environment
 
+from gitrain.integrations.free_ports import free_port
+
 pytestmark = [pytest.mark.slow, pytest.mark.repository]
 
 # How quick the services are is not what is tried here, and the machine may be busy.
 _RUNTIME = {"start_seconds": 120, "load_seconds": 60, "stop_seconds": 30}
 _PROBES = {"required": ["smoke"]}
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 class Site:
@@ -40,7 +35,7 @@ class Site:
         self.store = work / "store"
         self.state = work / "state"
         self.online = f"sqlite:///{work}/online.sqlite"
-        self.ports = {name: _free_port() for name in ("test", "preprod", "production")}
+        self.ports = {name: free_port() for name in ("test", "preprod", "production")}
         self.runs = 0
 
     def begin(self) -> None:

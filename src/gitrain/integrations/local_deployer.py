@@ -24,7 +24,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -42,6 +41,7 @@ from gitrain.deployment.routing import Backend, Proxy
 from gitrain.documents import Document, Section, parse_json
 from gitrain.environments.document import Runtime
 from gitrain.errors import DeploymentError, SettingsError
+from gitrain.integrations.free_ports import free_port
 from gitrain.integrations.local_process import LocalProcess, processes_with, start_detached
 from gitrain.serving.shadow import COPIES, CopyOrder
 
@@ -201,7 +201,7 @@ class LocalDeployer:
         identity = uuid.uuid4().hex[:12]
         folder = self._folder / "replicas" / identity
         release = RunningRelease(version=bundle.record.version, digest=bundle.record.bundle_digest)
-        file = _ReplicaFile(schema_version=1, id=identity, release=release, port=self._free_port(), began=self._clock())
+        file = _ReplicaFile(schema_version=1, id=identity, release=release, port=self._port(), began=self._clock())
         self._write(folder / _FILE, file)
         process = start_detached(
             self._command(python, bundle.folder, file.port),
@@ -327,15 +327,9 @@ class LocalDeployer:
     def _proxy(self, listen: str) -> Proxy:
         return self._open_proxy(self._folder / "proxy" / _plain(listen), listen)
 
-    def _free_port(self) -> int:
-        taken = {file.port for file in self._files()}
-        while True:
-            with contextlib.closing(socket.socket()) as listening:
-                listening.bind(("127.0.0.1", 0))
-                port: int = listening.getsockname()[1]
-            # A replica that is starting has not bound its port yet.
-            if port not in taken:
-                return port
+    def _port(self) -> int:
+        # A replica that is starting has not bound its port yet.
+        return free_port({file.port for file in self._files()})
 
     def _environment(self, bundle: Bundle, folder: Path) -> dict[str, str]:
         kept = {

@@ -5,7 +5,6 @@ import math
 import os
 import re
 import signal
-import socket
 import subprocess
 import tempfile
 import threading
@@ -17,6 +16,7 @@ from typing import NamedTuple
 
 from gitrain.environments.document import Resources
 from gitrain.errors import IntegrationError
+from gitrain.integrations.free_ports import free_port
 from gitrain.probes.started import MemoryUse, ServedRelease, Stopped
 
 __all__ = ["SeenProcess", "ServedProcess", "memory_of", "tree_of"]
@@ -49,7 +49,7 @@ class ServedProcess:
         """Start one on a free port; on leaving it is killed, with all of its processes."""
         with tempfile.TemporaryDirectory(prefix="gitrain-service-") as scratch:
             home = Path(scratch)
-            port = _free_port()
+            port = free_port()
             environment = {name: value for name, value in os.environ.items() if not _FORGOTTEN.search(name)}
             environment |= {
                 "BENTOML_DO_NOT_TRACK": "True",
@@ -216,10 +216,3 @@ def _bind(pid: int, cpu: float) -> bool:
     except OSError:
         return False
     return wanted <= len(allowed) and wanted == cpu
-
-
-def _free_port() -> int:
-    with contextlib.closing(socket.socket()) as listening:
-        listening.bind(("127.0.0.1", 0))
-        port: int = listening.getsockname()[1]
-        return port

@@ -4,17 +4,17 @@ import fcntl
 import os
 import re
 import shutil
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from gitrain.errors import UsageError
 from gitrain.integrations.files import LocalWorkspace, scratch_folder
+from gitrain.integrations.free_ports import free_port
 from gitrain.integrations.local_process import processes_with
 from gitrain.integrations.process import LocalShell
 from gitrain.integrations.steady_traffic import SteadyTraffic
@@ -135,11 +135,10 @@ def _share(mine: Path, other: Path) -> None:
 
 
 def _ports(number: int) -> list[int]:
-    with ExitStack() as stack:
-        listening = [stack.enter_context(socket.socket()) for _ in range(number)]
-        for each in listening:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in listening]
+    found: list[int] = []
+    for _ in range(number):
+        found.append(free_port(found))
+    return found
 
 
 def _beside(work: Callable[[], Done]) -> "Future[Done]":

@@ -5,10 +5,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.gitrain.cli.test_deployments import Users, environment, free_port, git, run, status
+from tests.gitrain.cli.test_deployments import Users, environment, git, run, status
 
 import gitrain
 from gitrain.documents import parse_json
+from gitrain.integrations.free_ports import free_port
 from gitrain.integrations.prediction_log import read_predictions
 from gitrain.pipeline.layout import KNOWN_ANSWERS
 from gitrain.probes.payloads import payloads_of

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -16,6 +15,7 @@ import pytest
 import gitrain
 from gitrain.cli.main import main
 from gitrain.documents import parse_json
+from gitrain.integrations.free_ports import free_port
 from gitrain.integrations.http_load import HttpLoad
 from gitrain.pipeline.layout import KNOWN_ANSWERS
 from gitrain.probes.arrivals import arrival_times
@@ -23,12 +23,6 @@ from gitrain.probes.payloads import payloads_of
 from gitrain.serving.manifest import KnownAnswers
 
 RATE = 150.0
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 def git(root, *arguments):

@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 import threading
@@ -24,6 +23,7 @@ from gitrain.errors import DeploymentError
 from gitrain.integrations import caddy
 from gitrain.integrations.caddy import CaddyProxy
 from gitrain.integrations.caddy_requests import CaddyRequests
+from gitrain.integrations.free_ports import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -74,12 +74,6 @@ def replicas() -> Iterator[tuple[Replica, Replica]]:
     for replica in found:
         replica.shutdown()
         replica.server_close()
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @pytest.fixture

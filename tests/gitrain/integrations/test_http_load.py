@@ -32,9 +32,9 @@ def run(url, rate, seconds, *, timeout=10.0, told=lambda _: None):
 @contextlib.contextmanager
 def process(*defects):
     """The service in a process of its own: a stall of it is none of the generator's."""
-    from gitrain.integrations.served_process import _free_port
+    from gitrain.integrations.free_ports import free_port
 
-    port = _free_port()
+    port = free_port()
     child = subprocess.Popen(
         [sys.executable, "-m", "tests.gitrain.probes.service", str(port), *defects], cwd=ROOT, stderr=subprocess.DEVNULL
     )

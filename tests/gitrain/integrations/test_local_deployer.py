@@ -13,13 +13,14 @@ from typing import Any
 import psutil
 import pytest
 from tests.gitrain.deployments import REPOSITORY, Site, ask
-from tests.gitrain.integrations.test_caddy import free_port, predict, process_of
+from tests.gitrain.integrations.test_caddy import predict, process_of
 from tests.gitrain.operations.test_apply_deployment import processes, wait_for
 
 from gitrain.deployment.deployer import Bundle
 from gitrain.deployment.record import Ending
 from gitrain.environments.document import Runtime
 from gitrain.errors import DeploymentError
+from gitrain.integrations.free_ports import free_port
 from gitrain.integrations.local_deployer import REPLICA, LocalDeployer, bentoml_command
 from gitrain.integrations.local_process import processes_with, start_detached
 from gitrain.verdicts import Outcome, Verdict

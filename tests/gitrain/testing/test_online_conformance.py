@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 import redis
-from tests.gitrain.redis_server import free_port, redis_server
+from tests.gitrain.redis_server import redis_server
 
+from gitrain.integrations.free_ports import free_port
 from gitrain.integrations.redis import RedisStore
 from gitrain.integrations.sqlite_features import SqliteStore
 from gitrain.online.store import Change, Found, Point
