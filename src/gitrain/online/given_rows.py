@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-__all__ = ["GivenRows", "RowSchema", "can_be_remembered", "is_short"]
+__all__ = ["GivenRows", "RowSchema", "can_be_remembered", "is_short", "names_what_it_reads"]
 
 # A text is somebody's who asks: what is remembered of texts has to be bounded, too.
 _LONGEST = 64
@@ -125,6 +125,11 @@ def can_be_remembered(dtype: pl.DataType) -> bool:
     if isinstance(dtype, pl.Datetime):
         return dtype.time_unit == "us" and dtype.time_zone in (None, "UTC")
     return isinstance(dtype, pl.String | pl.Enum | pl.Categorical | pl.Boolean | pl.Date) or dtype.is_integer()
+
+
+def names_what_it_reads(expression: pl.Expr) -> bool:
+    """Whether `meta.root_names()` are all columns that an expression reads: those of a selector are not among them."""
+    return not expression.meta.has_multiple_outputs()
 
 
 def is_short(values: Sequence[Any]) -> bool:

@@ -10,7 +10,7 @@ from gitrain.errors import FeatureError
 from gitrain.features.definitions import FeatureSet, RowFeature
 from gitrain.features.engine import decision_times
 from gitrain.features.history import TIME, as_key, utc
-from gitrain.online.given_rows import GivenRows, RowSchema, can_be_remembered, is_short
+from gitrain.online.given_rows import GivenRows, RowSchema, can_be_remembered, is_short, names_what_it_reads
 from gitrain.online.tracks import Track, key_text, kind_of
 from gitrain.online.value_blocks import ValueBlocks
 from gitrain.training.estimators import FeatureColumns
@@ -109,7 +109,8 @@ class RowReader:
             kinds[name] = kind_of(dtype)
             keys[name] = _key_reader(name, none.schema[name], dtype)
         roots = sorted({name for expression in expressions for name in expression.meta.root_names()})
-        remembered = bool(roots) and all(can_be_remembered(none.schema[name]) for name in roots)
+        named = all(map(names_what_it_reads, expressions))
+        remembered = bool(roots) and named and all(can_be_remembered(none.schema[name]) for name in roots)
         blocks = {each.meta.output_name(): ValueBlocks.take(each, none.schema) for each in expressions}
         plain = {*taken.values(), *(name for name in self._columns if _reads_plain(none.schema[name]))}
         plain |= set(roots) if remembered else set()

@@ -10,6 +10,8 @@ from typing import Any
 
 import polars as pl
 
+from gitrain.online.given_rows import names_what_it_reads
+
 __all__ = ["ValueBlocks"]
 
 # Divides the bounds of all types of integers, so that a block has no value that its type lacks.
@@ -44,7 +46,7 @@ class ValueBlocks:
     def take(expression: pl.Expr, schema: pl.Schema) -> "ValueBlocks | None":
         """Blocks of an expression; None for one that reads other than one column of such a type."""
         roots = sorted(set(expression.meta.root_names()))
-        if len(roots) != 1 or not _can_be_split(schema[roots[0]]):
+        if not names_what_it_reads(expression) or len(roots) != 1 or not _can_be_split(schema[roots[0]]):
             return None
         return ValueBlocks(expression, roots[0], schema[roots[0]])
 

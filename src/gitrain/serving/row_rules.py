@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from gitrain.data.contracts import TableContract
-from gitrain.online.given_rows import GivenRows, can_be_remembered, is_short
+from gitrain.online.given_rows import GivenRows, can_be_remembered, is_short, names_what_it_reads
 from gitrain.serving.problems import Problem, shortened, shown_as_json
 
 __all__ = ["RowRules", "plain"]
@@ -88,6 +88,8 @@ def _memory(
     contract: TableContract, groups: list[tuple[str, ...]]
 ) -> dict[tuple[str, ...], set[tuple[Any, ...]]] | None:
     """A set for each group of columns that a rule reads; None if there are rules whose rows cannot be remembered."""
+    if not all(map(names_what_it_reads, contract.row_rules.values())):
+        return None
     if all(names and all(can_be_remembered(contract.dtypes[name]) for name in names) for names in groups):
         return {names: set() for names in groups}
     return None

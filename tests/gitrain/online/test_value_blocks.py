@@ -114,6 +114,7 @@ def test_a_thread_that_forgets_everything_meanwhile_takes_nothing_from_this_one(
     [
         pytest.param(pl.lit(1), pl.Int64(), id="no column"),
         pytest.param(pl.col("x") + pl.col("y"), pl.Int64(), id="two columns"),
+        pytest.param(pl.max_horizontal("x", pl.exclude("x")), pl.Int64(), id="columns that are not named"),
         pytest.param(pl.col("x") * 2, pl.Float64(), id="floats"),
         pytest.param(pl.col("x").dt.hour(), pl.Datetime("ms"), id="milliseconds"),
         pytest.param(pl.col("x").dt.hour(), pl.Datetime("us", "Europe/Berlin"), id="a zone with set-back hours"),

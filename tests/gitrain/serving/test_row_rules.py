@@ -1,5 +1,6 @@
 import pandera.polars as pa
 import polars as pl
+import polars.selectors as cs
 import pytest
 from tests.gitrain.serving.contracts import contract_of
 
@@ -75,3 +76,18 @@ def test_a_rule_that_fails_for_one_row_is_told_of_that_row_alone():
         assert set(found) == {1, 2}
         assert found[1][0].reason.startswith("cannot be judged by the contract's rules")
         assert found[2][0].reason == "must keep the rule: even"
+
+
+@pytest.mark.parametrize(
+    "others", [pl.exclude("a"), pl.col("^b$"), pl.nth(1), cs.integer() - cs.by_name("a")], ids=lambda each: str(each)
+)
+def test_a_rule_that_reads_columns_without_their_names_remembers_nothing(others):
+    contract = contract_of(
+        {"a": pa.Column(pl.Int32), "b": pa.Column(pl.Int32)},
+        row_rules={"b is more": pl.col("a") < pl.max_horizontal(others)},
+    )
+    rules = RowRules(contract)
+    schema = RowSchema(contract.dtypes)
+
+    assert not rules.broken(GivenRows([{"a": 1, "b": 2}], schema))
+    assert set(rules.broken(GivenRows([{"a": 1, "b": 0}], schema))) == {0}
