@@ -1,6 +1,6 @@
 """A bare Git repository as the forge: changes are branches, and whoever reviews them merges them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from gitrain.environments.edit import has_values
@@ -96,7 +96,9 @@ class BareForge:
         return []
 
 
-def push_change(remote: GitRemote, change: Change, *, stale: bool) -> tuple[str, bool]:
+def push_change(
+    remote: GitRemote, change: Change, *, stale: bool, before: Callable[[], None] = lambda: None
+) -> tuple[str, bool]:
     """Let a branch of the remote hold a change; the commit, and whether it was pushed just now.
 
     A branch that says the same, but changes another file than the default branch has by now, is left from an earlier
@@ -106,9 +108,10 @@ def push_change(remote: GitRemote, change: Change, *, stale: bool) -> tuple[str,
         remote: where.
         change: what.
         stale: whether a branch of this name, if there is one, belongs to a change that is done with.
+        before: is called before a branch is made anew that belongs to one that is not.
 
     Raises:
-        DeploymentError: the branch is there and says something else.
+        DeploymentError: the branch is there and says something else, or it would be made anew and somebody added to it.
     """
     for _ in range(_TRIES):
         tip = remote.branch(change.branch)
@@ -122,6 +125,13 @@ def push_change(remote: GitRemote, change: Change, *, stale: bool) -> tuple[str,
             base = remote.common(change.head.commit, tip)
             if base is not None and remote.read(base, change.path) == remote.read(change.head.commit, change.path):
                 return tip, False
+            if base is None or remote.added(base, tip) > 1:
+                raise DeploymentError(
+                    f"{change.path} has changed since the branch {change.branch} of {remote.shown} was made, and "
+                    "somebody has added commits to it, which are not thrown away",
+                    fix=f"merge it or delete it: `git push {remote.remote} --delete {change.branch}`.",
+                )
+            before()
         message = f"{change.title}\n\n{change.message}".strip() + "\n"
         commit = remote.commit_file(change.head.commit, change.path, change.content, message)
         if remote.push(commit, change.branch, tip):

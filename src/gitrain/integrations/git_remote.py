@@ -158,6 +158,10 @@ class GitRemote:
         done = self._try("merge-base", commit, other)
         return done.stdout.decode().strip() if done.returncode == 0 else None
 
+    def added(self, base: str, commit: str) -> int:
+        """How many commits are in the history of `commit` and not in that of `base`."""
+        return int(self._run("rev-list", "--count", f"{base}..{commit}").decode())
+
     def commit_file(self, base: str, path: str, content: str, message: str) -> str:
         """A commit on `base` in which one file has this content; its hash."""
         full = f"{self._prefix}{path}"

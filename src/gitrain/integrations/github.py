@@ -81,15 +81,20 @@ class GitHubForge:
         stale = (found is not None and found.state is ProposalState.MERGED) or (
             tip is not None and self.remote.contains(change.head.commit, tip)
         )
-        commit, pushed = push_change(self.remote, change, stale=stale)
         said = {
             "title": change.title[:_LONGEST_TITLE],
             "body": change.body if len(change.body) <= _LONGEST_BODY else f"{change.body[:_LONGEST_BODY]}\n\n…",
         }
-        if found is not None and found.state is ProposalState.OPEN:
-            if pushed:
-                # Left from an earlier time: it told why the environment was to change then.
+        is_open = found is not None and found.state is ProposalState.OPEN
+
+        def tell() -> None:
+            # Left from an earlier time: it tells why the environment was to change then. Before the branch is made
+            # anew, since nobody who was killed in between would see that it has to be told.
+            if found is not None and is_open:
                 self._tell(found, said)
+
+        commit, pushed = push_change(self.remote, change, stale=stale, before=tell)
+        if found is not None and is_open:
             return replace(found, commit=commit, created=pushed)
         payload = {**said, "head": change.branch, "base": change.head.branch, "maintainer_can_modify": False}
         try:

@@ -86,6 +86,19 @@ def test_a_branch_of_somebody_else_is_left_alone(forge, forged):
         forge.propose(change(forge))
 
 
+def test_what_somebody_added_is_not_thrown_away_where_a_branch_would_be_made_anew(forge, forged):
+    proposed = forge.propose(change(forge))
+    git(forged.root, "switch", "-q", "-c", "review", proposed.commit)
+    git(forged.root, "commit", "-q", "--allow-empty", "-m", "A reviewer's")
+    git(forged.root, "push", "-q", "origin", "review:suspend/preprod")
+    git(forged.root, "switch", "-q", "main")
+    assert forge.propose(change(forge)).created is False
+    forged.commit("Meanwhile", **{"environments__preprod.yaml": f"# By hand\n{PREPROD}"})
+    with pytest.raises(DeploymentError, match="somebody has added commits to it"):
+        forge.propose(change(forge))
+    assert git(forged.origin, "log", "-1", "--format=%s", "suspend/preprod") == "A reviewer's"
+
+
 def test_it_knows_nothing_of_approvals(forge):
     answers = [
         forge.protection("production"),

@@ -124,6 +124,22 @@ def test_an_open_one_that_changes_another_file_than_is_there_now_is_made_anew(fo
     assert forge.propose(dataclasses.replace(wanted, head=forge.head())).created is False
 
 
+def test_who_was_killed_before_it_was_made_anew_has_told_why(forge, fake, change, forged, monkeypatch):
+    forge.propose(change())
+    forged.commit("Meanwhile", **{"environments__preprod.yaml": f"# By hand\n{PREPROD}"})
+    wanted = dataclasses.replace(change(), body="why now")
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(forge.remote), "push", killed)
+        with pytest.raises(KeyboardInterrupt):
+            forge.propose(wanted)
+    assert fake.pulls[1]["body"] == "why now"
+    assert forge.propose(wanted).created
+
+
 def test_a_declined_one_is_found_until_its_branch_is_gone(forge, fake, change, forged):
     forge.propose(change())
     fake.pulls[1]["state"] = "closed"
