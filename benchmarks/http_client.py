@@ -175,7 +175,10 @@ def open_loop(port: int, requests: Sequence[bytes], *, rate: float, seconds: flo
             connection.ask(0.0)
         idle: deque[_Connection] = deque()
         while len(idle) < len(clients):
-            idle += [clients[number] for number, _ in poll.poll(_PATIENCE) if clients[number].read() is not None]
+            ready = poll.poll(_PATIENCE)
+            if not ready:
+                raise TimeoutError(f"no answer within {_PATIENCE:g} seconds")
+            idle += [clients[number] for number, _ in ready if clients[number].read() is not None]
         asked, count = 0, int(rate * seconds)
         begun = last = time.perf_counter()
 

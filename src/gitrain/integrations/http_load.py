@@ -115,8 +115,9 @@ class _Run:
                 self._bodies[number] = await reply.read()
                 self._status[number] = reply.status
             self._lost[number] = ""
-        except TimeoutError:
-            self._lost[number] = f"none within {self._timeout:g} s"
+        except TimeoutError as error:
+            # The system's own time for a connection may be over before ours.
+            self._lost[number] = _words(error) if error.errno else f"none within {self._timeout:g} s"
         except (aiohttp.ClientError, OSError) as error:
             self._lost[number] = _words(error)
         self._done[number] = self._clock() - self._start
