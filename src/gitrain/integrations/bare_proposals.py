@@ -103,6 +103,10 @@ class BareIssues:
         self._branch.change(judge)
         return Issue(key=key, created=created)
 
+    def find(self, key: str) -> Issue | None:
+        """Whether there is the file."""
+        return Issue(key=key) if self._branch.state().read(_path(key)) is not None else None
+
     def close(self, key: str, comment: str) -> bool:
         """Remove the file; the commit says why."""
         path = _path(key)

@@ -181,6 +181,14 @@ class GitHubIssues:
         except GitHubRefusal as error:
             raise self.api.refused("the issue", error, "issues") from error
 
+    def find(self, key: str) -> Issue | None:
+        """The oldest that is open."""
+        try:
+            found = self._open(key)
+        except GitHubRefusal as error:
+            raise self.api.refused("the issue", error, "issues") from error
+        return _issue(key, found[0], created=False) if found else None
+
     def close(self, key: str, comment: str) -> bool:
         """Close it, then say why."""
         self.api.need_token("closing an issue")

@@ -16,10 +16,10 @@ from gitrain.operations.plan_retraining import RetrainingTools, gather_facts
 from gitrain.pipeline.candidate import CandidateClone
 from gitrain.pipeline.params import Params
 from gitrain.reports.markdown import escape
-from gitrain.reports.retraining_markdown import render_failure, render_proposal, render_unreadable
+from gitrain.reports.retraining_markdown import render_bad_data, render_failure, render_proposal, render_unreadable
 from gitrain.triggers.decision import Decision, Hindrance, Reason, RetrainingPlan, decide
 from gitrain.triggers.facts import RetrainingFacts
-from gitrain.triggers.forge import BranchProposal
+from gitrain.triggers.forge import BranchProposal, Issue
 from gitrain.triggers.record import RetrainingEnding, RetrainingRecord, last_words
 from gitrain.verdicts import Outcome
 
@@ -32,6 +32,8 @@ _SCHEMA_VERSION = 1
 _FAILED = (RetrainingEnding.REFUSED, RetrainingEnding.BAD_DATA)
 # What leaves an issue behind.
 _TOLD_OF_DATA = (RetrainingEnding.BAD_DATA, RetrainingEnding.ERROR)
+# With these it is known how the inputs ended.
+_KNOWN = (Hindrance.OPEN, Hindrance.TRIED)
 
 
 class _Found(TypedDict, total=False):
@@ -99,7 +101,7 @@ def open_retraining(
         facts, params = gather_facts(tools, request=request, monitoring=monitoring, busy=not alone)
         plan = decide(facts, params.retraining)
         if plan.decision is not Decision.RETRAIN:
-            _close_what_is_over(tools, facts)
+            _keep_issue(tools, facts, plan)
             return _merge_waiting(tools, plan, params, facts)
         plan, begun = _begin(tools, facts, params, plan)
         if begun is None:
@@ -156,7 +158,7 @@ def _carry_out(
     mark = f"Gitrain-Retraining: {plan.digest}"
     evidence = "\n".join(f"* {each.reason.value}: {each.sentence}" for each in plan.evidence)
     if plan.unreadable is not None:
-        issue = tools.issues.keep(ISSUE, f"Data through {plan.through} cannot be read", render_unreadable(plan))
+        issue = _keep_unreadable(tools, plan)
         found: _Found = {"number": issue.number, "url": issue.url}
         return _end(tools, plan, begun, RetrainingEnding.BAD_DATA, plan.unreadable, **found)
     with tools.clones.make(plan.base) as clone:
@@ -166,7 +168,7 @@ def _carry_out(
         if lost is not None:
             return lost
         if candidate.ending is RetrainingEnding.BAD_DATA:
-            issue = tools.issues.keep(ISSUE, f"Data through {plan.through} cannot be used", candidate.report)
+            issue = _keep_unusable(tools, plan, candidate.report)
             return _end(tools, plan, begun, candidate.ending, candidate.sentence, number=issue.number, url=issue.url)
         tools.issues.close(ISSUE, f"Data through {escape(plan.through)} was ingested, validated and trained on.")
         if candidate.commit is None:
@@ -273,20 +275,56 @@ def _lost(
     own = next((each for each in last_words(tools.records.list()) if each.id == begun.id), None)
     if own is None or own.ending is None:
         return None
-    progress(
-        f"retraining {begun.id} took so long that another run declared it {own.ending.value} and took over: nothing is "
-        "proposed; raise retraining.longest_minutes"
-    )
+    progress(_taken_over(own))
     return RetrainingResult(plan=plan, record=own)
 
 
-def _close_what_is_over(tools: RetrainingTools, facts: RetrainingFacts) -> None:
-    """Close the issue of batches that could not be used and that are not there any more: no run would."""
-    last = facts.records[-1] if facts.records else None
-    if facts.batches or last is None or not last.batches or last.ending not in _TOLD_OF_DATA:
-        return
+def _taken_over(own: RetrainingRecord) -> str:
+    return (
+        f"retraining {own.id} took so long that another run declared it LOST and took over: nothing is proposed; raise "
+        "retraining.longest_minutes"
+    )
+
+
+def _keep_issue(tools: RetrainingTools, facts: RetrainingFacts, plan: RetrainingPlan) -> None:
+    """Let the issue say what is so where nothing is trained, which no other run would: open it again, or close it.
+
+    Who may write no issues is none the worse for it.
+    """
+    # Of those that told anybody anything, the last: what is open is its issue.
+    silent = (None, RetrainingEnding.LOST)
+    last = next((record for record in reversed(facts.records) if record.ending not in silent), None)
     with contextlib.suppress(UsageError):
-        tools.issues.close(ISSUE, f"The sources have nothing after {escape(facts.through)} any more.")
+        if plan.tried is not None and plan.tried.ending is RetrainingEnding.BAD_DATA:
+            _tell_again(tools, plan, plan.tried, last)
+        elif last is None or last.ending not in _TOLD_OF_DATA:
+            return
+        elif last.batches and not facts.batches:
+            tools.issues.close(ISSUE, f"The sources have nothing after {escape(facts.through)} any more.")
+        elif plan.hindrance in _KNOWN and last.inputs != plan.inputs:
+            what = f"This is over; of data through {escape(plan.through)} it is known how it ended"
+            tools.issues.close(ISSUE, f"{what}: {escape(plan.sentence, longest=600)}.")
+
+
+def _tell_again(
+    tools: RetrainingTools, plan: RetrainingPlan, tried: RetrainingRecord, last: RetrainingRecord | None
+) -> None:
+    """Have an issue of data that was bad before: perhaps it was closed while the data was away, or tells of other data."""
+    if plan.unreadable is not None:
+        _keep_unreadable(tools, plan)
+        return
+    # What the run wrote that found it is more than what is known here.
+    theirs = last is not None and last.ending is RetrainingEnding.BAD_DATA and last.inputs == plan.inputs
+    if not theirs or tools.issues.find(ISSUE) is None:
+        _keep_unusable(tools, plan, render_bad_data(plan, tried.reason, None))
+
+
+def _keep_unreadable(tools: RetrainingTools, plan: RetrainingPlan) -> Issue:
+    return tools.issues.keep(ISSUE, f"Data through {plan.through} cannot be read", render_unreadable(plan))
+
+
+def _keep_unusable(tools: RetrainingTools, plan: RetrainingPlan, report: str) -> Issue:
+    return tools.issues.keep(ISSUE, f"Data through {plan.through} cannot be used", report)
 
 
 def _tell(
@@ -298,7 +336,11 @@ def _tell(
 ) -> None:
     """Record what broke and let people know, as far as that can be done: the error itself goes on in any case."""
     try:
-        _end(tools, plan, begun, RetrainingEnding.ERROR, " ".join(error.what.split()))
+        own = _end(tools, plan, begun, RetrainingEnding.ERROR, " ".join(error.what.split())).record
+        # Who took its place keeps the issue: one of this run nobody would close.
+        if own is not None and own.ending is RetrainingEnding.LOST:
+            progress(_taken_over(own))
+            return
     except GitrainError as other:
         progress(f"this could not be recorded: {other.what}")
     try:

@@ -62,13 +62,23 @@ def render_proposal(plan: RetrainingPlan, sentence: str, report: str, *, refused
     return "\n\n".join(parts) + "\n"
 
 
-def render_bad_data(plan: RetrainingPlan, sentence: str, report: ValidationReport) -> str:
-    """The text of an issue: new data that cannot be used, and all that validation says of it."""
+def render_bad_data(plan: RetrainingPlan, sentence: str, report: ValidationReport | None) -> str:
+    """The text of an issue: new data that cannot be used, and all that validation says of it.
+
+    Args:
+        plan: what was to be done.
+        sentence: what is wrong with the data.
+        report: of validation; None where it is known from a former try that the data cannot be used.
+    """
+    known = (
+        f"It is what was tried before. `gitrain data advance --to {escape(plan.through)}`, `gitrain data ingest` and "
+        "`gitrain data validate` say all that is wrong with it."
+    )
     parts = [
         f"No model was trained on data through {escape(plan.through)}: {escape(sentence, longest=_LONG)}.",
         "Production stays as it is. Have the batch delivered again, or change the contract; the next "
         "`gitrain retrain open` tries what is there then, and closes this once data can be used.",
-        render_validation(report).rstrip("\n"),
+        render_validation(report).rstrip("\n") if report is not None else known,
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -88,6 +88,7 @@ class RetrainingPlan:
         unreadable: how a source failed on the last of them: no model can be made; None where none did.
         superseded: pull requests that this one would take the place of.
         waiting: the pull request that waits for review, where that is what it waits for.
+        tried: how the same inputs ended, where that is what it waits for.
         notes: what was not there or could not be asked.
     """
 
@@ -106,6 +107,7 @@ class RetrainingPlan:
     until: datetime | None = None
     superseded: tuple[OpenProposal, ...] = ()
     waiting: OpenProposal | None = None
+    tried: RetrainingRecord | None = None
     notes: tuple[str, ...] = field(default=())
 
     def begin(self, *, identifier: str, project: str, holder: str, now: datetime) -> RetrainingRecord:
@@ -193,6 +195,7 @@ def decide(facts: RetrainingFacts, policy: RetrainingParams) -> RetrainingPlan:
         unreadable=facts.unreadable,
         superseded=tuple(each for each in facts.proposals if each not in same),
         waiting=same[0] if hindrance is Hindrance.OPEN else None,
+        tried=_tried(facts) if hindrance is Hindrance.TRIED else None,
         notes=facts.notes,
     )
 
@@ -271,16 +274,15 @@ def _hindrances(
             until = record.began + timedelta(minutes=policy.longest_minutes)
             yield Hindrance.RUNNING, f"one has been at work since {record.began:%Y-%m-%d %H:%M} UTC", until
     # Of a run that was cut short the next one makes an end, also where it had opened its pull request already.
-    tried = [record for record in facts.records if record.digest == facts.digest]
-    cut = bool(tried) and not any(record.ending in CONCLUDED for record in tried)
+    tried = _tried(facts)
+    cut = tried is None and any(record.digest == facts.digest for record in facts.records)
     if same and not cut:
         yield Hindrance.OPEN, f"{same[0].shown} was made from the same inputs and waits for review", None
-    for record in reversed(tried):
-        if record.ending in CONCLUDED:
-            sentence = f"the same inputs were tried on {record.began:%Y-%m-%d %H:%M} UTC: {_told(record)}"
-            if asked:
-                sentence += "; give another reason to try them again"
-            yield Hindrance.TRIED, sentence, None
+    if tried is not None:
+        sentence = f"the same inputs were tried on {tried.began:%Y-%m-%d %H:%M} UTC: {_told(tried)}"
+        if asked:
+            sentence += "; give another reason to try them again"
+        yield Hindrance.TRIED, sentence, None
     last = _newest(facts, CONCLUDED - {RetrainingEnding.BAD_DATA})
     if last is not None and not asked:
         until = last.began + timedelta(hours=policy.cooldown_hours)
@@ -304,6 +306,12 @@ def _budget(facts: RetrainingFacts, policy: RetrainingParams) -> Iterator[tuple[
     if minutes >= policy.minutes_a_week:
         sentence = f"those of a week took {minutes:.0f} minutes, and {policy.minutes_a_week:g} may be taken"
         yield Hindrance.BUDGET, sentence, until
+
+
+def _tried(facts: RetrainingFacts) -> RetrainingRecord | None:
+    """How the same inputs ended, for the same kind of reason."""
+    same = (record for record in reversed(facts.records) if record.digest == facts.digest)
+    return next((record for record in same if record.ending in CONCLUDED), None)
 
 
 def _same_inputs(facts: RetrainingFacts, branch: str) -> list[OpenProposal]:

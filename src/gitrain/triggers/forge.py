@@ -120,5 +120,8 @@ class Issues(Protocol):
             IntegrationError: the forge cannot be reached or refuses.
         """
 
+    def find(self, key: str) -> Issue | None:
+        """The open issue of this key; None if none is open. Needs no token where anybody may read."""
+
     def close(self, key: str, comment: str) -> bool:
         """Close the issue of this key and say why; False where none is open. Errors as in `keep`."""

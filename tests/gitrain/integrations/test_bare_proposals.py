@@ -7,7 +7,7 @@ from gitrain.environments.forge import ProposalState
 from gitrain.errors import DeploymentError, UsageError
 from gitrain.integrations.bare_proposals import BareIssues, BareProposals
 from gitrain.integrations.git_remote import GitRemote
-from gitrain.triggers.forge import BranchProposal
+from gitrain.triggers.forge import BranchProposal, Issue
 
 MARK = "Gitrain-Retraining: sha256:0123"
 
@@ -98,7 +98,9 @@ def test_an_issue_is_a_file_that_is_kept_current(issues, forged):
     assert git(forged.origin, "rev-list", "--count", "issues") == "1"
     issues.keep("monitoring/production", "It is worse", "by very far")
     issues.keep("retraining", "Broken", "alas")
+    assert issues.find("monitoring/production") == Issue(key="monitoring/production")
     assert issues.close("monitoring/production", "good again")
+    assert issues.find("monitoring/production") is None
     assert not issues.close("monitoring/production", "good again")
     assert git(forged.origin, "ls-tree", "-r", "--name-only", "issues") == "retraining.md"
     assert git(forged.origin, "log", "-1", "--format=%B", "issues") == "Close monitoring/production\n\ngood again"

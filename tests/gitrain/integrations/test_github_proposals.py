@@ -134,7 +134,9 @@ def test_an_issue_is_kept_current(issues, fake):
     issues.keep("monitoring/production", "It is worse", "by very far")
     assert fake.issues[1]["body"] == "<!-- gitrain: monitoring/production -->\nby very far\n"
     assert issues.keep("monitoring/test", "It is worse", "by far").number == 2
+    assert issues.find("monitoring/production") == again
     assert issues.close("monitoring/production", "good again")
+    assert issues.find("monitoring/production") is None
     assert not issues.close("monitoring/production", "good again")
     assert (fake.issues[1]["state"], fake.issues[2]["state"]) == ("closed", "open")
     assert fake.comments == {1: ["good again"]}
@@ -176,6 +178,9 @@ def test_a_refused_issue_is_told(issues, fake, status):
     with pytest.raises(IntegrationError, match=str(status)) as error:
         issues.keep("retraining", "Broken", "alas")
     assert TOKEN not in str(error.value)
+    fake.faults[f"GET {PLACE}/issues"] = [status]
+    with pytest.raises(IntegrationError, match=str(status)):
+        issues.find("retraining")
 
 
 def test_an_issue_too_many_at_once_is_opened_after_a_while(issues, fake):

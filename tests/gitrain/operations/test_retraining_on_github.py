@@ -101,3 +101,19 @@ def test_what_a_person_closed_is_not_opened_again(world, fake, retrain):
     world.now += timedelta(days=3)
     assert retrain().plan.hindrance is Hindrance.TRIED
     assert list(fake.pulls) == [1]
+
+
+def test_bad_data_that_comes_back_has_an_issue_again(world, fake, retrain):
+    world.deliver("2024-05", "renamed")
+    retrain()
+    assert retrain().plan.hindrance is Hindrance.TRIED
+    whole = fake.issues[1]["body"]
+    world.withdraw("2024-05")
+    assert retrain().plan.decision is Decision.NOTHING
+    assert fake.issues[1]["state"] == "closed"
+    world.deliver("2024-05", "renamed")
+    assert retrain().plan.hindrance is Hindrance.TRIED
+    assert retrain().plan.hindrance is Hindrance.TRIED
+    assert {number: each["state"] for number, each in fake.issues.items()} == {1: "closed", 2: "open"}
+    assert "the column depot is missing" in fake.issues[2]["body"]
+    assert fake.issues[1]["body"] == whole

@@ -148,6 +148,7 @@ def test_what_was_tried_is_not_tried_again_unless_it_broke(ending):
     again = ending in (RetrainingEnding.ERROR, RetrainingEnding.LOST)
     assert plan.decision is (Decision.RETRAIN if again else Decision.WAIT)
     assert plan.hindrance is (None if again else Hindrance.TRIED)
+    assert plan.tried == (None if again else record(ending))
 
 
 def test_other_data_or_rules_are_another_try():
