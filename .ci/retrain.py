@@ -7,8 +7,8 @@
     DIGEST              what that file has to be: ``sha256:`` and its digest; empty where monitoring did not ask
     REASON              why a person asks; empty where nobody does
 
-What a person asks for waits while another retraining is at work, for a quarter of an hour, and fails where that was not
-enough.
+What a person asks for waits in `open` while another retraining is at work, for a quarter of an hour, and fails where
+that was not enough. `plan` waits for nobody: what `open` needs to train is brought here meanwhile.
 `open` ends as `gitrain retrain open` does: 1 where the candidate was refused or the data could not be used.
 """
 
@@ -80,20 +80,21 @@ def main(arguments: Sequence[str] | None = None, *, pause: Callable[[float], Non
     except (OSError, ValueError) as error:
         print(f"::error::{_printable(str(error))}")
         return 1
-    for left in reversed(range(_TRIES)):
+    for left in reversed(range(_TRIES if given.verb == "open" else 1)):
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         if not done.stdout:
             print(f"::error::`gitrain retrain {given.verb}` ended with {done.returncode}: the log says why")
             return done.returncode or 3
         found = json.loads(done.stdout)
-        lost = bool(os.environ.get("REASON")) and found.get("plan", found).get("hindrance") == "running"
-        if not lost:
+        waits = bool(os.environ.get("REASON")) and found.get("plan", found).get("hindrance") == "running"
+        if not waits:
             break
         if left:
             print("another retraining is at work: waiting for it", flush=True)
             pause(_PAUSE_SECONDS)
     if given.verb == "plan":
-        said, outputs = told_of_plan(found), f"decision={found['decision']}\n"
+        trains = waits or found["decision"] == "RETRAIN"
+        said, outputs = told_of_plan(found), f"trains={str(trains).lower()}\n"
     else:
         record = found["record"]
         said = told_of_end(record) or told_of_plan(found["plan"])
@@ -105,7 +106,7 @@ def main(arguments: Sequence[str] | None = None, *, pause: Callable[[float], Non
     with given.outputs.open("a", encoding="utf-8") as stream:
         stream.write(outputs)
     print(said)
-    if lost:
+    if waits and given.verb == "open":
         print("::error::another retraining is still at work, and this request was not carried out: ask again later")
         return 1
     return done.returncode

@@ -12,7 +12,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import yaml
 
+from gitrain.pipeline.params import Params
 from gitrain.triggers.record import CONCLUDED
 
 ROOT = Path(__file__).parents[2]
@@ -175,15 +177,29 @@ def test_retraining_ends_as_its_command_does(
         assert not outputs.exists()
 
 
-@pytest.mark.parametrize("verb", ["plan", "open"])
 @pytest.mark.parametrize(
-    ("reason", "busy", "waits", "code"),
-    [("the board wants one", 3, 3, 0), ("the board wants one", 99, 14, 1), ("", 99, 0, 0)],
+    ("verb", "reason", "busy", "waits", "code", "outputs"),
+    [
+        ("open", "the board wants one", 3, 3, 0, "lock=\n"),
+        ("open", "the board wants one", 99, 14, 1, "lock=\n"),
+        ("open", "", 99, 0, 0, "lock=\n"),
+        # What it needs is brought here while the other one is at work.
+        ("plan", "the board wants one", 99, 0, 0, "trains=true\n"),
+        ("plan", "the board wants one", 0, 0, 0, "trains=false\n"),
+        ("plan", "", 99, 0, 0, "trains=false\n"),
+    ],
 )
 def test_what_a_person_asks_for_waits_for_one_that_is_at_work(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str, reason: str, busy: int, waits: int, code: int
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    verb: str,
+    reason: str,
+    busy: int,
+    waits: int,
+    code: int,
+    outputs: str,
 ) -> None:
-    """And a trigger does not: it is asked again tomorrow."""
+    """And a trigger does not: it is asked again tomorrow. It waits once, not in both commands."""
     plan = {"decision": "WAIT", "hindrance": "running", "sentence": "one is at work", "evidence": [], "notes": []}
     for name, hindrance in (("busy", "running"), ("free", "open")):
         said = {**plan, "hindrance": hindrance}
@@ -199,7 +215,35 @@ def test_what_a_person_asks_for_waits_for_one_that_is_at_work(
     given = [verb, "--outputs", str(tmp_path / "outputs"), "--summary", str(tmp_path / "summary")]
     assert retraining.main(given, pause=paused.append) == code
     assert paused == [60.0] * waits
-    assert ("WAIT, open" if code == 0 and reason else "WAIT, running") in (tmp_path / "summary").read_text()
+    assert ("WAIT, open" if busy < 99 else "WAIT, running") in (tmp_path / "summary").read_text()
+    assert (tmp_path / "outputs").read_text() == outputs
+
+
+@pytest.mark.parametrize(("decision", "trains"), [("RETRAIN", "true"), ("WAIT", "false"), ("NOTHING", "false")])
+def test_a_plan_says_whether_it_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decision: str, trains: str
+) -> None:
+    plan = {"decision": decision, "hindrance": None, "sentence": "so it is", "evidence": [], "notes": []}
+    (tmp_path / "said").write_text(json.dumps(plan))
+    (tmp_path / "gitrain").write_text(f'#!/bin/sh\ncat "{tmp_path}/said"\n')
+    (tmp_path / "gitrain").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    given = ["plan", "--outputs", str(tmp_path / "outputs"), "--summary", str(tmp_path / "summary")]
+    assert retraining.main(given) == 0
+    assert (tmp_path / "outputs").read_text() == f"trains={trains}\n"
+
+
+def test_a_run_has_time_to_wait_and_to_train() -> None:
+    """One that is killed leaves a record without an end, which holds up others until its time is over."""
+    workflow = yaml.safe_load((ROOT / ".github/workflows/retrain.yml").read_text(encoding="utf-8"))
+    allowed = Params.model_validate(yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8")))
+    waiting = (retraining._TRIES - 1) * retraining._PAUSE_SECONDS / 60
+    needed = waiting + allowed.retraining.longest_minutes
+    job = workflow["jobs"]["retrain"]
+    assert needed < job["timeout-minutes"] <= needed + 30
+    # Where there is nothing to train there may be an issue to close.
+    (open_,) = (step for step in job["steps"] if ".ci/retrain.py open" in step.get("run", ""))
+    assert "if" not in open_
 
 
 class Released:

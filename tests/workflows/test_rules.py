@@ -85,7 +85,9 @@ def test_tokens_may_read_unless_a_job_says_why_it_writes() -> None:
 def test_every_job_ends_and_no_checkout_leaves_its_token_behind() -> None:
     for name, job, content in _jobs():
         # A job that is another workflow has the time that the jobs of that one have.
-        assert "uses" in content or 0 < content["timeout-minutes"] <= 60, (name, job)
+        # A retraining may take longer: test_monitoring_scripts.py says how long.
+        longest = 150 if name == "retrain.yml" else 60
+        assert "uses" in content or 0 < content["timeout-minutes"] <= longest, (name, job)
         for step in _steps(content):
             if "actions/checkout" in step.get("uses", ""):
                 assert step["with"]["persist-credentials"] is False, (name, job)

@@ -309,7 +309,7 @@ def _keep_issue(tools: RetrainingTools, facts: RetrainingFacts, plan: Retraining
 def _tell_again(
     tools: RetrainingTools, plan: RetrainingPlan, tried: RetrainingRecord, last: RetrainingRecord | None
 ) -> None:
-    """Have an issue of data that was bad before: perhaps it was closed while the data was away, or tells of other data."""
+    """Have an issue of data that was bad before: it was closed while that was away, perhaps, or tells of other data."""
     if plan.unreadable is not None:
         _keep_unreadable(tools, plan)
         return
