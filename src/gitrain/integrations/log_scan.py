@@ -1,17 +1,22 @@
 """A folder of prediction logs, read fast and again and again: each file is parsed once, and kept as Parquet.
 
 Monitoring looks at the same predictions every day, and reading a million of them from JSON takes longer than judging
-them. What was parsed of a file is kept under its name, size, time and schema; a file that has grown is parsed anew.
+them. What was parsed of a file is kept under its name, size, time and schema, behind its own digest; a file that has
+grown is parsed anew, and so is one whose copy is damaged.
 What cannot be read is counted and passed over: a log is what monitoring is about, and half a line is no reason to see
 nothing.
 """
 
 import contextlib
+import hashlib
+import io
 import json
 import math
-from collections.abc import Mapping
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +25,24 @@ import polars as pl
 from gitrain.errors import DataError
 from gitrain.integrations.files import replacing
 from gitrain.lineage import digest_of_value
-from gitrain.monitoring.logged import DamagedFile, LoggedPredictions
+from gitrain.monitoring.logged import DamagedLines, LoggedPredictions, of_known_years
 from gitrain.serving.log_records import SCHEMA_VERSION
 
 __all__ = ["LogScan", "parse_log"]
 
 _TIME = pl.Datetime("us", "UTC")
 _COUNTS = "gitrain"
-_FORMAT = 3
+_FORMAT = 4
 # The structs of a record, whose fields are kept as columns of their own: five times as fast to read.
 _STRUCTS = ("inputs", "features")
 # Files at a time. While one is taken apart, which Polars does in parallel, another is read, typed and kept.
 _THREADS = 2
 # Bytes that are parsed at a time: little to hold, and little that a line which cannot be read makes slow.
 _BLOCK = 4 * 2**20
+# Of a copy: the SHA-256 of all that follows it.
+_DIGEST_BYTES = 32
+# Copies of other logs, and what runs that were killed left half written, stay so long.
+_STAYS_SECONDS = 7 * 86_400
 
 
 class LogScan:
@@ -41,12 +50,15 @@ class LogScan:
 
     Args:
         folder: that services write.
-        kept: where what was parsed is kept; None keeps nothing.
+        kept: where what was parsed is kept, of other logs as well; None keeps nothing.
+        clock: seconds since the epoch, as files have them.
     """
 
-    def __init__(self, folder: Path, *, kept: Path | None) -> None:
+    def __init__(self, folder: Path, *, kept: Path | None, clock: Callable[[], float] = time.time) -> None:
         self._folder = folder
         self._kept = kept
+        self._clock = clock
+        self._log = _short(digest_of_value(str(folder.resolve())))
 
     def read(self, schema: Mapping[str, pl.DataType]) -> LoggedPredictions:
         """All records. Files that are being written may be read.
@@ -89,7 +101,7 @@ class LogScan:
                 "schema": {name: str(dtype) for name, dtype in schema.items()},
             }
         )
-        name = f"{path.stem}.{key.removeprefix('sha256:')[:16]}.parquet"
+        name = f"{path.stem}.{self._log}.{_short(key)}.kept"
         if self._kept is not None:
             found = _kept(self._kept / name, schema)
             if found is not None:
@@ -102,50 +114,75 @@ class LogScan:
         return part, name
 
     def _forget(self, current: set[str]) -> None:
-        if self._kept is not None and self._kept.is_dir():
-            for path in self._kept.glob("predictions-*.parquet"):
-                if path.name not in current:
-                    path.unlink(missing_ok=True)
+        """Remove what this log has no use for any more; what cannot be removed costs room alone."""
+        if self._kept is None:
+            return
+        with contextlib.suppress(OSError):
+            copies = [path for path in self._kept.glob("predictions-*") if path.name not in current]
+            for path in [*copies, *self._kept.glob(".predictions-*.part")]:
+                with contextlib.suppress(OSError):
+                    # Another log's copies, and what another run may be writing: their age tells.
+                    ours = path.match(f"*.{self._log}.*.kept")
+                    if ours or self._clock() - path.stat().st_mtime > _STAYS_SECONDS:
+                        path.unlink()
 
 
 def parse_log(content: bytes, schema: Mapping[str, pl.DataType]) -> LoggedPredictions:
     """The records of one file; what follows the last line feed was cut short and is passed over."""
     end = content.rfind(b"\n") + 1
-    torn, unreadable = (1 if end < len(content) else 0), 0
+    torn = 1 if end < len(content) else 0
     if not end:
         return LoggedPredictions(frame=_empty(schema), files=1, torn=torn)
-    frames, unreadable, start = [], 0, 0
+    frames: list[pl.DataFrame] = []
+    broken: Counter[int] = Counter()
+    start, height = 0, 0
     while start < end:
         stop = content.find(b"\n", min(start + _BLOCK, end) - 1) + 1
-        frame, broken = _block(content[start:stop], schema)
+        frame, places = _block(content[start:stop], schema)
+        broken.update(height + place for place in places)
         frames.append(frame)
-        unreadable += broken
+        height += frame.height
         start = stop
-    return _parsed(pl.concat(frames).rechunk(), torn, unreadable)
+    frame = pl.concat(frames).rechunk()
+    return LoggedPredictions(frame=frame, files=1, torn=torn, damaged=_damaged(frame["time"], broken))
 
 
-def _block(lines: bytes, schema: Mapping[str, pl.DataType]) -> tuple[pl.DataFrame, int]:
-    """The records of whole lines, and how many lines are none."""
-    unreadable = 0
+def _block(lines: bytes, schema: Mapping[str, pl.DataType]) -> tuple[pl.DataFrame, list[int]]:
+    """The records of whole lines, and of each line that is none how many of them stand before it."""
+    broken: list[int] = []
     try:
         frame = pl.read_ndjson(lines, schema=dict(schema))
     except pl.exceptions.PolarsError:
         # One line is enough to stop Polars. This is thirty times as slow, and finds all others.
-        split = lines.split(b"\n")
-        records = [record for line in split if (record := _record(line, schema)) is not None]
-        unreadable = sum(1 for line in split if line.strip()) - len(records)
+        records: list[dict[str, Any]] = []
+        for line in lines.split(b"\n"):
+            record = _record(line, schema)
+            if record is not None:
+                records.append(record)
+            elif line.strip():
+                broken.append(len(records))
         frame = pl.DataFrame(records, schema=dict(schema), orient="row")
-    time = pl.col("time").str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False)
-    return frame.with_columns(time), unreadable
+    times = frame["time"].str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False)
+    return frame.with_columns(of_known_years(times)), broken
 
 
-def _parsed(frame: pl.DataFrame, torn: int, unreadable: int) -> LoggedPredictions:
-    first, last = (
-        time.astimezone(UTC) if isinstance(time, datetime) else None
-        for time in (frame["time"].min(), frame["time"].max())
-    )
-    damaged = (DamagedFile(lines=unreadable, first=first, last=last),) if unreadable else ()
-    return LoggedPredictions(frame=frame, files=1, torn=torn, damaged=damaged)
+def _damaged(times: pl.Series, broken: Mapping[int, int]) -> tuple[DamagedLines, ...]:
+    """Where lines are none, with the times of the records around them.
+
+    Args:
+        times: of the records of a file, in its order.
+        broken: how many such lines there are, by how many records stand before them.
+    """
+    if not broken:
+        return ()
+    before, after = times.forward_fill(), times.backward_fill()
+    found = []
+    for place, lines in sorted(broken.items()):
+        around = [*before[max(place - 1, 0) : place], *after[place : place + 1]]
+        # Where only one of them is known, they were written next to it; and clocks are set back.
+        known = [each for each in around if each is not None]
+        found.append(DamagedLines(lines=lines, first=min(known, default=None), last=max(known, default=None)))
+    return tuple(found)
 
 
 def _empty(schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
@@ -207,11 +244,33 @@ def _instance(dtype: Any) -> pl.DataType:
 def _kept(path: Path, schema: Mapping[str, pl.DataType]) -> LoggedPredictions | None:
     """What was kept of a file; None where nothing was, or it is damaged."""
     try:
-        counts = json.loads(pl.read_parquet_metadata(path)[_COUNTS])
-        frame = _nested(pl.read_parquet(path), schema)
-        return _parsed(frame, counts["torn"], counts["unreadable"])
-    except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError):
+        with path.open("rb") as file:
+            digest = file.read(_DIGEST_BYTES)
+            content = file.read()
+        # Bits that have flipped give other values without a word from Polars.
+        if hashlib.sha256(content).digest() != digest:
+            return None
+        counts = json.loads(pl.read_parquet_metadata(io.BytesIO(content))[_COUNTS])
+        frame = _nested(pl.read_parquet(io.BytesIO(content)), schema)
+        damaged = tuple(
+            DamagedLines(lines=lines, first=_moment(first), last=_moment(last))
+            for lines, first, last in counts["damaged"]
+        )
+        return LoggedPredictions(frame=frame, files=1, torn=counts["torn"], damaged=damaged)
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        OverflowError,
+        pl.exceptions.PolarsError,
+        pl.exceptions.PanicException,  # no Exception, as Python sees it
+    ):
         return None
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text is not None else None
 
 
 def _keep(path: Path, part: LoggedPredictions) -> None:
@@ -219,12 +278,21 @@ def _keep(path: Path, part: LoggedPredictions) -> None:
     with contextlib.suppress(OSError, pl.exceptions.PolarsError):
         # They hold what users asked: nobody else's business.
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        damaged = [
+            (each.lines, *(edge.isoformat() if edge is not None else None for edge in (each.first, each.last)))
+            for each in part.damaged
+        ]
+        content = io.BytesIO()
+        _flat(part.frame).write_parquet(
+            content, compression="lz4", metadata={_COUNTS: json.dumps({"torn": part.torn, "damaged": damaged})}
+        )
         with replacing(path) as file:
-            _flat(part.frame).write_parquet(
-                file,
-                compression="lz4",
-                metadata={_COUNTS: json.dumps({"torn": part.torn, "unreadable": part.unreadable})},
-            )
+            file.write(hashlib.sha256(content.getbuffer()).digest())
+            file.write(content.getbuffer())
+
+
+def _short(digest: str) -> str:
+    return digest.removeprefix("sha256:")[:16]
 
 
 def _flat(frame: pl.DataFrame) -> pl.DataFrame:

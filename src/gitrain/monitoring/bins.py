@@ -130,7 +130,7 @@ class CategoryBins:
         """How many values lie in each bin, shape (size,); names have no grid."""
         counts = np.zeros(self.size)
         place = {name: number for number, name in enumerate(self.categories[:-1])}
-        for name, rows in values.cast(pl.String).value_counts().iter_rows():
+        for name, rows in _names(values).value_counts().iter_rows():
             counts[self.size - 1 if name is None else place.get(name, len(place))] += rows
         return counts, None
 
@@ -143,9 +143,9 @@ def bins_of(values: pl.Series, *, category: bool) -> NumberBins | CategoryBins:
         category: whether they are names.
     """
     if category:
-        counts = values.cast(pl.String).drop_nulls().value_counts(sort=True)
+        counts = _names(values).drop_nulls().value_counts(sort=True)
         # Equal counts in the order of names: the same bins on every machine.
-        ordered = counts.sort(["count", values.name], descending=[True, False])[values.name].to_list()
+        ordered = counts.sort(["count", "name"], descending=[True, False])["name"].to_list()
         return CategoryBins(categories=(*ordered[:_CATEGORIES], OTHER))
     known, mask = _known(_floats(values))
     known = known[~mask] if mask.any() else known
@@ -171,6 +171,10 @@ def _with_own_bin(edges: Floats, known: Floats) -> Floats:
     if edges.size > 2 and (known == first).mean() >= 1 / _PARTS:
         return np.unique(np.concatenate([edges[:1], [np.nextafter(first, np.inf)], edges[1:]]))
     return edges
+
+
+def _names(values: pl.Series) -> pl.Series:
+    return values.cast(pl.String).alias("name")  # a feature may have the name of a count
 
 
 def _floats(values: pl.Series) -> Floats:

@@ -5,7 +5,7 @@ What a log holds was asked by anybody: a time may lie in the future, a request m
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
 from typing import Protocol
 
 import polars as pl
@@ -17,13 +17,14 @@ from gitrain.serving.log_records import SCHEMA_VERSION
 __all__ = [
     "DAY",
     "DUE",
-    "DamagedFile",
+    "DamagedLines",
     "LoggedPredictions",
     "MonitoredRows",
     "PredictionSource",
     "all_differ",
     "logged_schema",
     "monitored_rows",
+    "of_known_years",
 ]
 
 #: The column that holds the name of a row's day (its resampling unit), in `MonitoredRows.frame`: an Enum in order.
@@ -40,13 +41,13 @@ _WALL_CLOCK = "%Y-%m-%dT%H:%M:%S%.f"
 
 
 @dataclass(frozen=True, kw_only=True)
-class DamagedFile:
-    """A file with whole lines that are no records, or hold a value that cannot be there.
+class DamagedLines:
+    """Whole lines between two records of a file that are no records, or hold a value that cannot be there.
 
     Attributes:
         lines: how many.
-        first: the time of its first record, UTC; None where it has none.
-        last: that of its last.
+        first: the time of the records around them, UTC, the earlier; None where the file has no record with a time.
+        last: the later.
     """
 
     lines: int
@@ -54,7 +55,7 @@ class DamagedFile:
     last: datetime | None
 
     def touches(self, since: datetime | None, until: datetime) -> bool:
-        """Whether its lines may be of that time: when they were written is known as far as its records tell."""
+        """Whether the lines may be of that time: the records around them tell when they were written."""
         over = self.last is not None and since is not None and self.last < since
         return not over and (self.first is None or self.first <= until)
 
@@ -69,13 +70,13 @@ class LoggedPredictions:
             `logged_schema`. Records of another version of the log may hold nothing but `schema_version` and `time`.
         files: how many files there were.
         torn: those whose last line was cut short.
-        damaged: those with lines that cannot be read.
+        damaged: where lines cannot be read.
     """
 
     frame: pl.DataFrame
     files: int
     torn: int
-    damaged: tuple[DamagedFile, ...] = ()
+    damaged: tuple[DamagedLines, ...] = ()
 
     @property
     def unreadable(self) -> int:
@@ -105,12 +106,14 @@ class MonitoredRows:
         days: the names of the days, in order.
         repeated: records that stand in the log again, the same in everything. A request's name is no proof: clients
             choose it.
-        asked_again: predictions of an entity that the same release has predicted later in the window.
+        asked_again: predictions of an entity that the same release has predicted later in the window; a row of which
+            part of the key is not known is of none.
         early: records from before the window.
         ahead: records from beyond the clock, and a little time.
         farthest: how far the last of them is ahead; None without any.
         unreadable: lines of the window that are no records, as far as it is known when they were written.
-        impossible: records of the window, or of no time, without a release, an input or a probability from 0 to 1.
+        impossible: records of the window without a time, a release, an input or a probability from 0 to 1. One without
+            a time is of that of the record before it.
         foreign: those of another version of the log.
         lines: all lines of the window.
     """
@@ -188,7 +191,7 @@ def monitored_rows(
         & pl.col("inputs").is_not_null()
     ).fill_null(False)
     possible = _filtered(frame, right)
-    others = frame.clear() if possible.height == frame.height else frame.filter(~right)
+    others = frame.clear() if possible.height == frame.height else _others(frame, right)
     others = others.filter(pl.col("time").is_null() | pl.col("time").is_between(pl.lit(since or _EVER, _TIME), until))
     foreign = others.filter(pl.col("schema_version") != SCHEMA_VERSION).height
     unreadable = sum(each.lines for each in logged.damaged if each.touches(since, until))
@@ -209,8 +212,7 @@ def monitored_rows(
     typed = _typed(once["inputs"].struct.unnest() if once.height else _no_inputs(entity, contract), contract, entity)
     named = typed.rename({name: f"in:{name}" for name in typed.columns})
     last = once.drop("schema_version", "inputs", *_NAMES).hstack(named)
-    entities = ["release", *(f"in:{name}" for name in entity.key if name in typed.columns)]
-    judged = last if all_differ(last, entities) else last.unique(entities, keep="last", maintain_order=True)
+    judged = _each_once(last, [f"in:{name}" for name in entity.key])
     known = judged.select(pl.col(f"in:{name}").alias(name) for name in typed.columns)
     days, names = _days(entity, known, judged["time"])
     judged = judged.hstack([days, _due(entity, known, judged["time"])])
@@ -236,6 +238,20 @@ def _filtered(frame: pl.DataFrame, condition: pl.Expr) -> pl.DataFrame:
     return frame if keeps.all() else frame.filter(keeps)
 
 
+def _others(frame: pl.DataFrame, right: pl.Expr) -> pl.DataFrame:
+    """The rows that are not right, those without a time at the time of their neighbours."""
+    wrong = frame.select(~right).to_series()
+    return frame.with_columns(pl.col("time").forward_fill().backward_fill()).filter(wrong)
+
+
+def _each_once(frame: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
+    """The last row of each entity and release, and all rows that do not say of which entity they are."""
+    if not set(key) <= set(frame.columns) or all_differ(frame, ["release", *key]):
+        return frame
+    nameless = pl.any_horizontal(pl.col(name).is_null() for name in key)
+    return frame.filter(nameless | pl.struct("release", *key).is_last_distinct())
+
+
 def _in_json(dtype: pl.DataType) -> pl.DataType:
     if dtype.is_integer():
         return pl.Int64()
@@ -255,6 +271,18 @@ def all_differ(frame: pl.DataFrame, by: Sequence[str]) -> bool:
     return hashes.n_unique() == frame.height
 
 
+def of_known_years(values: pl.Series) -> pl.Series:
+    """Dates or times as they are, but null where Python knows no such year: Polars does, and a log may hold any.
+
+    Args:
+        values: dates, or times of any zone.
+    """
+    ends = [place for place in (values.arg_min(), values.arg_max()) if place is not None]
+    if values.gather(ends).dt.year().is_between(MINYEAR, MAXYEAR).all():
+        return values
+    return values.set(~values.dt.year().is_between(MINYEAR, MAXYEAR), None)
+
+
 def _no_inputs(entity: Entity, contract: TableContract) -> pl.DataFrame:
     return pl.DataFrame(schema={name: _in_json(contract.dtypes[name]) for name in entity.known_in_advance})
 
@@ -265,12 +293,12 @@ def _typed(inputs: pl.DataFrame, contract: TableContract, entity: Entity) -> pl.
     for name in entity.known_in_advance:
         dtype, values = contract.dtypes[name], inputs[name]
         if isinstance(dtype, pl.Date):
-            values = values.str.to_date("%Y-%m-%d", strict=False)
+            values = of_known_years(values.str.to_date("%Y-%m-%d", strict=False))
         elif isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
             values = values.str.to_datetime(_RFC_3339, time_unit=dtype.time_unit, time_zone="UTC", strict=False)
-            values = values.dt.convert_time_zone(dtype.time_zone)
+            values = of_known_years(of_known_years(values).dt.convert_time_zone(dtype.time_zone))
         elif isinstance(dtype, pl.Datetime):
-            values = values.str.to_datetime(_WALL_CLOCK, time_unit=dtype.time_unit, strict=False)
+            values = of_known_years(values.str.to_datetime(_WALL_CLOCK, time_unit=dtype.time_unit, strict=False))
         else:
             values = values.cast(dtype, strict=False)
         columns.append(values.alias(name))
@@ -293,4 +321,4 @@ def _due(entity: Entity, known: pl.DataFrame, times: pl.Series) -> pl.Series:
     if entity.decision_time is None:
         return times.alias(DUE)
     due = known.with_columns(entity.decision_time.alias(DUE))[DUE].cast(_TIME)
-    return due.fill_null(times).alias(DUE)
+    return of_known_years(due).fill_null(times).alias(DUE)

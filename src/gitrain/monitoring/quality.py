@@ -147,10 +147,10 @@ def judge_log(logged: LoggedPredictions, rows: MonitoredRows, limit: float) -> l
     if rows.repeated:
         notes.append(f"{rows.repeated:,} records stand twice")
     said = "".join(f"; {note}" for note in notes)
-    if not rows.frame.height:
-        outcome, reason = Outcome.INCONCLUSIVE, f"{total:,} records, and no prediction of the window among them{said}"
-    elif unreadable > limit * total:
+    if unreadable > limit * total:
         outcome, reason = Outcome.FAILED, "; ".join(notes)
+    elif not rows.frame.height:
+        outcome, reason = Outcome.INCONCLUSIVE, f"{total:,} records, and no prediction of the window among them{said}"
     elif rows.foreign > limit * total:
         outcome, reason = Outcome.INCONCLUSIVE, f"{said.removeprefix('; ')}: judge it on the commit of its release"
     else:

@@ -1,12 +1,14 @@
 import math
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from gitrain.integrations.bentoml.metrics import ServiceMetrics
-from gitrain.monitoring.quality import judge_missing, judge_service, service_figures
+from gitrain.monitoring.logged import LoggedPredictions, MonitoredRows
+from gitrain.monitoring.quality import judge_log, judge_missing, judge_service, service_figures
 from gitrain.pipeline.monitoring_params import ServiceParams
 from gitrain.verdicts import Outcome
 
@@ -70,3 +72,36 @@ def test_the_most_missing_feature_is_named():
 @pytest.mark.parametrize("share", [0.0, 0.02, 1.0])
 def test_quantiles_of_nothing_are_none(share):
     assert service_figures([]).quantile(share) is None
+
+
+def judged_log(predictions: int, *, unreadable: int = 0, impossible: int = 0, foreign: int = 0, limit: float = 0.01):
+    frame = pl.DataFrame({"probability": [0.5] * predictions})
+    rows = MonitoredRows(
+        frame=frame,
+        known=frame.clear(),
+        days=(),
+        repeated=0,
+        asked_again=0,
+        early=0,
+        ahead=0,
+        farthest=None,
+        unreadable=unreadable,
+        impossible=impossible,
+        foreign=foreign,
+        lines=predictions + unreadable + impossible + foreign,
+    )
+    return judge_log(LoggedPredictions(frame=frame.clear(), files=1, torn=0), rows, limit)[0]
+
+
+@pytest.mark.parametrize("lines", [{"unreadable": 10}, {"impossible": 10}, {"unreadable": 1, "foreign": 9}])
+def test_a_log_of_which_nothing_can_be_read_fails(lines):
+    found = judged_log(0, **lines)
+
+    assert found.outcome is Outcome.FAILED
+    assert "of 10 lines are no records" in found.reason
+
+
+def test_a_log_of_nothing_is_no_verdict():
+    assert judged_log(0).outcome is Outcome.INCONCLUSIVE
+    assert judged_log(0, foreign=3).outcome is Outcome.INCONCLUSIVE
+    assert judged_log(99, unreadable=1).outcome is Outcome.PASSED

@@ -126,6 +126,44 @@ def test_what_was_wrong_before_or_after_the_window_is_of_no_account(stage, month
     assert lines(since=month.times[310], through=month.times[590]) == 0
 
 
+def test_a_line_of_another_day_of_the_same_file_is_of_no_account(stage, month, tmp_path):
+    spoil(write_log(tmp_path, month), 100, 1)
+
+    def log(**window):
+        return judged(run_monitoring(tools_of(stage, tmp_path), **window), "service:log")
+
+    assert log().figures["unreadable"] == 1
+    assert (log(since=month.times[700]).outcome, log(since=month.times[700]).figures["unreadable"]) == ("PASSED", 0)
+    assert log(through=month.times[50]).figures["unreadable"] == 0
+    assert (log(since=month.times[90], through=month.times[110]).outcome) == "FAILED"
+
+
+def test_parcels_without_a_number_are_many(stage, month, tmp_path):
+    path = write_log(tmp_path, month)
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    for record in records[:200]:
+        record["inputs"]["parcel"] = None
+    path.write_text("".join(f"{json.dumps(record)}\n" for record in records))
+
+    report = run_monitoring(tools_of(stage, tmp_path))
+
+    assert (report.labels.predictions, report.labels.duplicates) == (900, 0)
+    assert judged(report, "data:contract").outcome == "FAILED"
+
+
+@pytest.mark.parametrize("time", ["+12345-01-01T00:00:00Z", "0000-06-01T00:00:00Z", "0001-01-01T00:00:00Z"])
+def test_strange_years_cost_their_record_alone(stage, month, tmp_path, time):
+    path = write_log(tmp_path, month)
+    first, second, *others = [json.loads(line) for line in path.read_text().splitlines()]
+    second["inputs"]["sent"] = time
+    path.write_text("".join(f"{json.dumps(record)}\n" for record in (first | {"time": time}, second, *others)))
+
+    report = run_monitoring(tools_of(stage, tmp_path))
+
+    assert judged(report, "service:log").figures["unreadable"] == (0 if time.startswith("0001") else 1)
+    assert judged(report).outcome == "PASSED"
+
+
 def test_another_version_of_the_log_is_told_from_lines_that_are_none(stage, month, tmp_path):
     path = write_log(tmp_path, month)
     other = json.dumps({"schema_version": 2, "time": "2024-04-20T00:00:00Z", "row": {"is": "an object now"}})
