@@ -175,13 +175,14 @@ def _damaged(times: pl.Series, broken: Mapping[int, int]) -> tuple[DamagedLines,
     """
     if not broken:
         return ()
-    before, after = times.forward_fill(), times.backward_fill()
+    places, none = sorted(broken), times.clear(1)
+    before = pl.concat([none, times.forward_fill()]).gather(places)
+    after = pl.concat([times.backward_fill(), none]).gather(places)
     found = []
-    for place, lines in sorted(broken.items()):
-        around = [*before[max(place - 1, 0) : place], *after[place : place + 1]]
+    for place, *around in zip(places, before.to_list(), after.to_list(), strict=True):
         # Where only one of them is known, they were written next to it; and clocks are set back.
         known = [each for each in around if each is not None]
-        found.append(DamagedLines(lines=lines, first=min(known, default=None), last=max(known, default=None)))
+        found.append(DamagedLines(lines=broken[place], first=min(known, default=None), last=max(known, default=None)))
     return tuple(found)
 
 
