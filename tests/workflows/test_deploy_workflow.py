@@ -250,7 +250,8 @@ def test_going_back_is_proposed_and_rehearsed(
     assert 0 < measured["recovery_seconds"] < 60
     back, again = site.records("preprod")[-2:]
     assert measured["records"] == [back["id"], again["id"]]
-    assert (back["kind"], again["kind"]) == ("rollback", "rollback")
+    # Who was gone back from comes again as any other: by all its probes, and by the canary.
+    assert (back["kind"], again["kind"]) == ("rollback", "deploy")
     assert site.serves("preprod") == newest[0]
 
     marker = tmp_path / "run"
