@@ -9,6 +9,7 @@ import polars as pl
 
 from gitrain.features.definitions import FeatureSet
 from gitrain.integrations.log_scan import LogScan
+from gitrain.monitoring.kept_days import DayStore
 from gitrain.online.columns import columns_of
 from gitrain.operations.run_monitoring import MonitoringTools
 from gitrain.operations.stage import Stage
@@ -85,12 +86,21 @@ def write_log(
     return path
 
 
-def tools_of(stage: Stage, folder: Path, *, now: datetime = NOW, kept: Path | None = None, **more) -> MonitoringTools:
+def tools_of(
+    stage: Stage,
+    folder: Path,
+    *,
+    now: datetime = NOW,
+    kept: Path | None = None,
+    kept_days: DayStore | None = None,
+    **more,
+) -> MonitoringTools:
     monitoring = stage.params.monitoring.model_copy(update={"label_delay_hours": 48.0})
     return MonitoringTools(
         stage=replace(stage, params=stage.params.model_copy(update={"monitoring": monitoring})),
         environment="production",
         log=LogScan(folder, kept=kept),
+        kept=kept_days,
         clock=lambda: now,
         seconds=lambda: 0.0,
         **more,

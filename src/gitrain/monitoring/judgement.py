@@ -1,20 +1,20 @@
 """Performance and calibration of the release that answers: rows with labels become sequences, slices and verdicts."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import cast
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from gitrain.evaluation.predictions import group_columns, slice_column
-from gitrain.metrics import ROC_AUC
-from gitrain.monitoring.labels import CAME, LABEL, MATURE
+from gitrain.monitoring.counted_days import CountedDays, losses_of_days
+from gitrain.monitoring.kept_days import Part
+from gitrain.monitoring.labels import LABEL
 from gitrain.monitoring.logged import DAY
-from gitrain.monitoring.performance import DailyLosses, daily_losses, judge_sequence, log_losses, look_at
+from gitrain.monitoring.performance import judge_sequence, look_at
 from gitrain.monitoring.reference import Holdout
 from gitrain.monitoring.report import CalibrationRow, DayRow, LookSequence, SliceRow
+from gitrain.monitoring.slices import FEWEST_REFERENCE_DAYS, SliceRule, count_slices, judge_slices, rows_of
 from gitrain.pipeline.monitoring_params import PerformanceParams
 from gitrain.verdicts import Outcome, Verdict
 
@@ -22,7 +22,6 @@ __all__ = [
     "METRIC",
     "OVERALL",
     "Judgement",
-    "SliceRule",
     "calibration_rows",
     "day_rows",
     "judge_calibration",
@@ -32,16 +31,6 @@ __all__ = [
 METRIC = "log_loss_ratio"
 #: Of the probability of a false alarm this is for all rows together; the slices share what is left.
 OVERALL = 0.8
-_FEWEST_REFERENCE_DAYS = 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class SliceRule:
-    """A slice of the project: its name, its groups' expression over features, the rows that a group needs."""
-
-    name: str
-    by: pl.Expr
-    min_rows: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +51,7 @@ def judge_performance(
     slices: Sequence[SliceRule],
     unit: str,
     running: str | None = None,
+    counted: CountedDays | None = None,
 ) -> Judgement:
     """Whether the release that answers is worse than it was on the holdout, overall and by slice.
 
@@ -75,26 +65,31 @@ def judge_performance(
         slices: of the project.
         unit: the name of a day.
         running: the release that is judged; where it is not known, or predicted nothing, the one that predicted last.
+        counted: the days that earlier looks counted; takes those of this one. By default there were none.
     """
     name = f"performance:{METRIC}"
-    if holdout is None or joined.is_empty():
-        why = "there are no predictions" if joined.is_empty() else "there is no holdout to compare with"
+    counted = counted or CountedDays()
+    newest = _judged(joined, running, counted)
+    if holdout is None or newest is None:
+        why = "there are no predictions" if newest is None else "there is no holdout to compare with"
         return Judgement(verdicts=(Verdict(name=name, outcome=Outcome.INCONCLUSIVE, reason=why),))
     reference = holdout.losses(params.minimum_rows)
     releases = joined["release"].unique(maintain_order=True).to_list()
-    newest = _judged(joined, running)
     sequences: list[LookSequence] = []
     verdicts: list[Verdict] = []
-    for release in releases:
-        mine = _counted(_of(joined, release), params.minimum_coverage)
-        live = _losses(mine, params.minimum_rows)
-        sequence = _look(name, release, live, reference, params.alpha * OVERALL, params.tolerated)
-        if sequence is not None:
+    for release in releases if newest in releases else [*releases, newest]:
+        live = counted.losses(Part(release), rows_of(joined, joined, release), params)
+        sequence = None
+        if len(reference.days) >= FEWEST_REFERENCE_DAYS:
+            level = params.alpha * OVERALL
+            sequence = look_at(
+                name, release, live.days, live.ratio, reference.ratio, alpha=level, tolerated=params.tolerated
+            )
             sequences.append(sequence)
         if release != newest:
             continue
         if sequence is None:
-            why = f"the holdout has {len(reference.days)} {unit}s, and {_FEWEST_REFERENCE_DAYS} are needed"
+            why = f"the holdout has {len(reference.days)} {unit}s, and {FEWEST_REFERENCE_DAYS} are needed"
             verdicts.append(Verdict(name=name, outcome=Outcome.INCONCLUSIVE, reason=why))
         else:
             verdicts.append(
@@ -106,35 +101,46 @@ def judge_performance(
                     better="no worse",
                 )
             )
-    ours = joined["release"] == newest
-    if not ours.all():
-        joined, features = joined.filter(ours), features.filter(ours)
-    judged = _slices(joined, features, holdout, params, slices, newest, unit)
-    return Judgement(
-        verdicts=(*verdicts, *judged.verdicts), sequences=(*sequences, *judged.sequences), slices=judged.slices
+    if not slices:
+        return Judgement(verdicts=tuple(verdicts), sequences=tuple(sequences))
+    if counted.keeps:
+        # Their days count as well: an earlier release may come back, and the log is not kept for it.
+        for release in releases:
+            if release != newest:
+                count_slices(joined, features, holdout, params, slices, release, counted)
+    rows, further, others = judge_slices(
+        joined, features, holdout, params, slices, newest, counted, alpha=params.alpha * (1 - OVERALL), unit=unit
     )
+    return Judgement(verdicts=(*verdicts, *others), sequences=(*sequences, *further), slices=rows)
 
 
 def judge_calibration(
-    joined: pl.DataFrame, holdout: Holdout | None, params: PerformanceParams, *, unit: str, running: str | None = None
+    joined: pl.DataFrame,
+    holdout: Holdout | None,
+    params: PerformanceParams,
+    *,
+    unit: str,
+    running: str | None = None,
+    counted: CountedDays | None = None,
 ) -> Judgement:
     """Whether outcomes have become more, or less, frequent than the release says, compared with the holdout."""
-    if holdout is None or joined.is_empty():
-        why = "there are no predictions" if joined.is_empty() else "there is no holdout to compare with"
+    counted = counted or CountedDays()
+    newest = _judged(joined, running, counted)
+    if holdout is None or newest is None:
+        why = "there are no predictions" if newest is None else "there is no holdout to compare with"
         return Judgement(verdicts=(Verdict(name="calibration:all", outcome=Outcome.INCONCLUSIVE, reason=why),))
     reference = holdout.losses(params.minimum_rows)
-    newest = _judged(joined, running)
-    live = _losses(_counted(_of(joined, newest), params.minimum_coverage), params.minimum_rows)
+    live = counted.losses(Part(newest), rows_of(joined, joined, newest), params)
     sequences, verdicts = [], []
     for name, sign, what in (
         ("calibration:underestimates", 1.0, "how far outcomes are more frequent than probabilities"),
         ("calibration:overestimates", -1.0, "how far outcomes are less frequent than probabilities"),
     ):
         sequence = None
-        if len(reference.days) >= _FEWEST_REFERENCE_DAYS:
+        if len(reference.days) >= FEWEST_REFERENCE_DAYS:
             sequence = look_at(
                 name,
-                str(newest),
+                newest,
                 live.days,
                 sign * live.bias,
                 sign * reference.bias,
@@ -142,7 +148,7 @@ def judge_calibration(
                 tolerated=params.calibration,
             )
         if sequence is None:
-            why = f"the holdout has {len(reference.days)} {unit}s, and {_FEWEST_REFERENCE_DAYS} are needed"
+            why = f"the holdout has {len(reference.days)} {unit}s, and {FEWEST_REFERENCE_DAYS} are needed"
             verdicts.append(Verdict(name=name, outcome=Outcome.INCONCLUSIVE, reason=why))
             continue
         sequences.append(sequence)
@@ -175,7 +181,7 @@ def day_rows(joined: pl.DataFrame, missing: NDArray[np.float64]) -> tuple[DayRow
         .sort(DAY)
     )
     labelled = joined.filter(pl.col(LABEL).is_not_null())
-    losses = _losses(labelled, 1)
+    losses = losses_of_days(labelled, 1)
     found = {day: number for number, day in enumerate(losses.days)}
     rows = []
     for each in by_day.iter_rows(named=True):
@@ -204,12 +210,18 @@ def day_rows(joined: pl.DataFrame, missing: NDArray[np.float64]) -> tuple[DayRow
 
 
 def calibration_rows(
-    joined: pl.DataFrame, holdout: Holdout | None, bins: int, *, running: str | None = None
+    joined: pl.DataFrame,
+    holdout: Holdout | None,
+    bins: int,
+    *,
+    running: str | None = None,
+    counted: CountedDays | None = None,
 ) -> tuple[CalibrationRow, ...]:
     """Outcomes by bin of probability, of the release that is judged."""
     if joined.is_empty():
         return ()
-    rows = joined.filter((pl.col("release") == _judged(joined, running)) & pl.col(LABEL).is_not_null())
+    release = _judged(joined, running, counted or CountedDays())
+    rows = joined.filter((pl.col("release") == release) & pl.col(LABEL).is_not_null())
     reference = holdout.observed(bins) if holdout is not None else [None] * bins
     scores = rows["probability"].to_numpy()
     number = np.minimum((scores * bins).astype(np.int64), bins - 1)
@@ -230,160 +242,11 @@ def calibration_rows(
     )
 
 
-def _judged(joined: pl.DataFrame, running: str | None) -> str:
+def _judged(joined: pl.DataFrame, running: str | None, counted: CountedDays) -> str | None:
     """The release that runs, else the one that answered last: one that was withdrawn may have begun later."""
-    if running is not None and (joined["release"] == running).any():
+    if running is not None and ((joined["release"] == running).any() or counted.knows(running)):
         return running
-    return str(joined["release"][-1])
-
-
-def _of(joined: pl.DataFrame, release: str) -> pl.DataFrame:
-    ours = joined["release"] == release
-    return joined if ours.all() else joined.filter(ours)
-
-
-def _counted(rows: pl.DataFrame, minimum_coverage: float) -> pl.DataFrame:
-    """The day, probability and label of the labelled rows of those days whose outcomes are known.
-
-    That is where all are due, and enough came.
-    """
-    day = _numbers(rows[DAY])
-    all_rows = np.bincount(day)
-    due, came = (np.bincount(day, weights=rows[name].to_numpy(), minlength=all_rows.size) for name in (MATURE, CAME))
-    whole = (due == all_rows) & (came / np.maximum(all_rows, 1) >= minimum_coverage)
-    return rows.select(DAY, "probability", LABEL).filter(pl.Series(whole[day]) & rows[LABEL].is_not_null())
-
-
-def _numbers(days: pl.Series) -> NDArray[np.int64]:
-    numbers: NDArray[np.int64] = days.to_physical().cast(pl.Int64).to_numpy()
-    return numbers
-
-
-def _losses(labelled: pl.DataFrame, minimum_rows: int) -> DailyLosses:
-    days = labelled[DAY]
-    names = cast(pl.Enum, days.dtype).categories.to_list()
-    labels = cast("NDArray[np.bool_]", labelled[LABEL].cast(pl.Boolean).to_numpy())
-    scores = labelled["probability"].to_numpy()
-    return daily_losses(names, _numbers(days), labels, scores, minimum_rows=minimum_rows)
-
-
-def _look(
-    name: str, release: str, live: DailyLosses, reference: DailyLosses, alpha: float, tolerated: float
-) -> LookSequence | None:
-    if len(reference.days) < _FEWEST_REFERENCE_DAYS:
-        return None
-    return look_at(name, release, live.days, live.ratio, reference.ratio, alpha=alpha, tolerated=tolerated)
-
-
-def _slices(
-    joined: pl.DataFrame,
-    features: pl.DataFrame,
-    holdout: Holdout,
-    params: PerformanceParams,
-    slices: Sequence[SliceRule],
-    release: str,
-    unit: str,
-) -> Judgement:
-    if not slices:
-        return Judgement()
-    read = sorted({name for rule in slices for name in rule.by.meta.root_names()})
-    groups = group_columns(features.select(read), {rule.name: rule.by for rule in slices})
-    grouped = joined.select(DAY, "probability", LABEL, MATURE, CAME).hstack(groups)
-    parts: list[tuple[SliceRule, str | None, pl.DataFrame]] = []
-    for rule in slices:
-        column = slice_column(rule.name)
-        for group in sorted(grouped[column].unique().to_list(), key=lambda each: (each is None, each or "")):
-            parts.append((rule, group, grouped.filter(pl.col(column).eq_missing(pl.lit(group, dtype=pl.String)))))
-    live: Mapping[int, DailyLosses] = {
-        number: _losses(_counted(rows, params.minimum_coverage), params.minimum_rows)
-        for number, (_, _, rows) in enumerate(parts)
-    }
-    reference = {
-        number: holdout.losses(params.minimum_rows, rule.name, group)
-        for number, (rule, group, _) in enumerate(parts)
-        if slice_column(rule.name) in holdout.frame.columns
-    }
-    possible = _possible(holdout, params, slices)
-    judged = {
-        number
-        for number, (rule, group, _) in enumerate(parts)
-        if (rule.name, group) in possible
-        and live[number].rows.sum() >= rule.min_rows
-        and len(live[number].days) >= params.minimum_days
-        and number in reference
-        and len(reference[number].days) >= _FEWEST_REFERENCE_DAYS
-    }
-    # Shared among all that may ever be judged: a group that comes later changes no look that was taken before.
-    alpha = params.alpha * (1 - OVERALL) / max(1, len(possible))
-    rows, verdicts, sequences = [], [], []
-    for number, (rule, group, part) in enumerate(parts):
-        sequence = None
-        if number in judged:
-            name = f"performance:{rule.name}={group}"
-            sequence = _look(name, release, live[number], reference[number], alpha, params.tolerated)
-        if sequence is not None:
-            sequences.append(sequence)
-            verdicts.append(
-                judge_sequence(
-                    sequence,
-                    minimum_days=params.minimum_days,
-                    what=f"log loss over base-rate log loss of {rule.name} {group}",
-                    unit=unit,
-                    better="no worse",
-                )
-            )
-        rows.append(_slice_row(rule.name, group, part, reference.get(number), sequence))
-    return Judgement(verdicts=tuple(verdicts), sequences=tuple(sequences), slices=tuple(rows))
-
-
-def _possible(holdout: Holdout, params: PerformanceParams, slices: Sequence[SliceRule]) -> set[tuple[str, str | None]]:
-    """The groups that the holdout has enough days of; what came since, and how much, plays no part."""
-    fixed = replace(holdout, rows_a_day=None)
-    return {
-        (rule.name, group)
-        for rule in slices
-        if (column := slice_column(rule.name)) in holdout.frame.columns
-        for group in holdout.frame[column].drop_nulls().unique().to_list()
-        if len(fixed.losses(params.minimum_rows, rule.name, group).days) >= _FEWEST_REFERENCE_DAYS
-    }
-
-
-def _slice_row(
-    name: str, group: str | None, part: pl.DataFrame, reference: DailyLosses | None, sequence: LookSequence | None
-) -> SliceRow:
-    labelled = part.filter(pl.col(LABEL).is_not_null())
-    mature, came = int(part[MATURE].sum()), int(part[CAME].sum())
-    labels = labelled[LABEL].cast(pl.Boolean).to_numpy().astype(bool)
-    scores = labelled["probability"].to_numpy()
-    was = None
-    if reference is not None and reference.rows.size:
-        was = _rounded(float(np.average(reference.loss, weights=reference.rows)))
-    found = SliceRow(
-        slice=name,
-        group=group,
-        predictions=part.height,
-        labelled=labelled.height,
-        coverage=_rounded(came / mature) if mature else None,
-        reference_loss=was,
-        judged=sequence is not None,
-    )
-    if labelled.is_empty():
-        return found
-    both = 0 < int(labels.sum()) < labels.size
-    area = ROC_AUC.value(labels.astype(np.int8), scores) if both else None
-    last = sequence.looks[-1] if sequence is not None and sequence.looks else None
-    return found.model_copy(
-        update={
-            "loss": _rounded(float(log_losses(labels, scores).mean())),
-            "roc_auc": _rounded(area) if area is not None else None,
-            "positive_share": _rounded(float(labels.mean())),
-            "probability": _rounded(float(scores.mean())),
-            "excess": last.estimate if last is not None else None,
-            "excess_low": last.lower if last is not None else None,
-            "excess_high": last.upper if last is not None else None,
-            "threshold": sequence.threshold if sequence is not None else None,
-        }
-    )
+    return None if joined.is_empty() else str(joined["release"][-1])
 
 
 def _rounded(value: float) -> float:

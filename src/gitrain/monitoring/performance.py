@@ -20,15 +20,37 @@ from gitrain.verdicts import Outcome, Verdict
 __all__ = [
     "LOST_SKILL",
     "DailyLosses",
+    "DailySums",
     "daily_losses",
+    "daily_sums",
     "judge_sequence",
     "log_losses",
     "look_at",
+    "losses_of",
 ]
 
 _SMALLEST = float(np.finfo(np.float64).eps)
 #: A day's loss / base loss counts as this at most: one day cannot outweigh a month.
 LOST_SKILL = 3.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DailySums:
+    """Sums by day of rows with a label; days without any are left out. All have one item a day, in order.
+
+    Attributes:
+        days: their names.
+        rows: how many, shape (days,), and at least 1.
+        loss: of the log losses, in nats.
+        positives: of the labels.
+        probability: of the probabilities.
+    """
+
+    days: tuple[str, ...]
+    rows: Floats
+    loss: Floats
+    positives: Floats
+    probability: Floats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,15 +107,36 @@ def daily_losses(
         probabilities: likewise.
         minimum_rows: 1 or more.
     """
+    return losses_of(daily_sums(days, day, labels, probabilities), minimum_rows=minimum_rows)
+
+
+def daily_sums(
+    days: Sequence[str], day: NDArray[np.int64], labels: NDArray[np.bool_], probabilities: Floats
+) -> DailySums:
+    """The sums of rows by day; arguments as of `daily_losses`."""
     size = len(days)
     rows = np.bincount(day, minlength=size).astype(np.float64)
-    loss = np.bincount(day, weights=log_losses(labels, probabilities), minlength=size)
-    positives = np.bincount(day, weights=labels, minlength=size)
-    expected = np.bincount(day, weights=probabilities, minlength=size)
+    there = rows > 0
+
+    def of(weights: NDArray[np.bool_] | Floats) -> Floats:
+        # Weights of whatever type are summed as floats.
+        return np.bincount(day, weights=weights, minlength=size).astype(np.float64)[there]
+
+    return DailySums(
+        days=tuple(name for name, known in zip(days, there, strict=True) if known),
+        rows=rows[there],
+        loss=of(log_losses(labels, probabilities)),
+        positives=of(labels),
+        probability=of(probabilities),
+    )
+
+
+def losses_of(sums: DailySums, *, minimum_rows: int) -> DailyLosses:
+    """What `daily_losses` gives, of sums that are there."""
     ends, waiting = [], 0.0
-    for number in range(size):
-        waiting += rows[number]
-        if rows[number] and waiting >= minimum_rows:
+    for number, rows in enumerate(sums.rows):
+        waiting += rows
+        if waiting >= minimum_rows:
             ends.append(number)
             waiting = 0.0
     if not ends:
@@ -103,12 +146,14 @@ def daily_losses(
         )
     starts = np.array([0, *(end + 1 for end in ends[:-1])])
     until = ends[-1] + 1
-    count, lost, true, likely = (np.add.reduceat(each[:until], starts) for each in (rows, loss, positives, expected))
+    count, lost, true, likely = (
+        np.add.reduceat(each[:until], starts) for each in (sums.rows, sums.loss, sums.positives, sums.probability)
+    )
     share = true / count
     inside = np.clip(share, _SMALLEST, 1 - _SMALLEST)
     entropy = -(inside * np.log(inside) + (1 - inside) * np.log1p(-inside)) + 1 / (2 * count)
     return DailyLosses(
-        days=tuple(days[end] for end in ends),
+        days=tuple(sums.days[end] for end in ends),
         rows=count,
         loss=lost / count,
         base_loss=entropy,

@@ -1,7 +1,8 @@
 """`gitrain monitor run`: logged predictions meet their labels, and are judged.
 
-Nothing is remembered between runs: every look is worked out anew from the log, so a run may be killed, repeated, or
-left out for a week, and what is true of a day does not depend on it.
+Every look is worked out anew from the log, so a run may be killed, repeated, or left out for a week, and what is true
+of a day does not depend on it. Kept between runs is what days that have counted came to, for when the log is cut: a
+sequence that began anew with each first day of the log would alarm sooner or later.
 """
 
 import hashlib
@@ -14,18 +15,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from gitrain.errors import DataError, FeatureError
-from gitrain.features.engine import compute_features
+from gitrain.errors import DataError
 from gitrain.lineage import digest_of_value
+from gitrain.monitoring.counted_days import CountedDays
 from gitrain.monitoring.drift import PREDICTION, drift_verdicts, feature_drift
 from gitrain.monitoring.inputs import judge_features, judge_inputs
-from gitrain.monitoring.judgement import (
-    SliceRule,
-    calibration_rows,
-    day_rows,
-    judge_calibration,
-    judge_performance,
-)
+from gitrain.monitoring.judgement import METRIC, calibration_rows, day_rows, judge_calibration, judge_performance
+from gitrain.monitoring.kept_days import DayStore
 from gitrain.monitoring.labels import LABEL, Outcomes, count_labels, join_labels, judge_labels, outcomes_of
 from gitrain.monitoring.logged import (
     DUE,
@@ -40,19 +36,18 @@ from gitrain.monitoring.reference import Holdout, reference_columns
 from gitrain.monitoring.report import (
     FAMILIES,
     FeatureDrift,
+    LookSequence,
     MonitoringReport,
     SeenRelease,
     Window,
     family_of,
     outcome_of,
 )
-from gitrain.monitoring.skew import compare_features, judge_skew
-from gitrain.operations.build_features import partitions_of
+from gitrain.monitoring.slices import SliceRule
+from gitrain.operations.recompute_features import judge_logged_features
 from gitrain.operations.stage import Stage
 from gitrain.pipeline.layout import EVALUATION, FEATURES, HOLDOUT_PREDICTIONS, VALIDATED, partition
 from gitrain.release.record import RecordedVerdict
-from gitrain.training.estimators import FeatureColumns
-from gitrain.training.matrix import feature_matrix
 from gitrain.verdicts import Verdict
 
 __all__ = ["MonitoringTools", "run_monitoring"]
@@ -66,6 +61,7 @@ class MonitoringTools:
         stage: a tree whose pipeline has run: the reference, the contracts, the labels that have come.
         environment: whose predictions.
         log: where these are.
+        kept: where days that have counted are; None: nothing is kept.
         outcomes: further rows of the entity's table, with labels that have come since; judged by nobody yet.
         figures: what the replicas say of themselves; None where nobody was asked.
         running: the release that the environment's requests go to; None where that is not known.
@@ -77,6 +73,7 @@ class MonitoringTools:
     stage: Stage
     environment: str
     log: PredictionSource
+    kept: DayStore | None = None
     outcomes: Sequence[pl.DataFrame] = ()
     figures: ServiceFigures | None = None
     running: str | None = None
@@ -92,7 +89,8 @@ def run_monitoring(
 
     Args:
         tools: what is needed.
-        since: the window's first moment, UTC; by default the log's.
+        since: the window's first moment, UTC; by default the log's, and the days that were kept before. A window of its
+            own, as one that ends in the past, is a look aside: what is kept is neither read nor changed.
         through: its end, UTC: a look back in time is what was known then, but for labels that came later than they
             should, and what replicas say of themselves. By default the clock's time.
 
@@ -141,10 +139,12 @@ class _Run:
         moved = self._drift(rows, columns, holdout)
         running = self._tools.running if self._present == self._now else None
         slices = [SliceRule(name=each.name, by=each.by, min_rows=each.min_rows) for each in self._project.slices]
+        rules, counted = self._params.performance, self._counted()
         performance = judge_performance(
-            joined, columns, holdout, self._params.performance, slices=slices, unit=self._unit, running=running
+            joined, columns, holdout, rules, slices=slices, unit=self._unit, running=running, counted=counted
         )
-        calibration = judge_calibration(joined, holdout, self._params.performance, unit=self._unit, running=running)
+        calibration = judge_calibration(joined, holdout, rules, unit=self._unit, running=running, counted=counted)
+        self._note_days(counted, performance.sequences)
         scheme = self._project.batches
         verdicts = [
             *(judge_service(self._tools.figures, self._params.service) if self._tools.figures is not None else ()),
@@ -154,14 +154,14 @@ class _Run:
             judge_inputs(rows, features, contract, scheme),
             judge_features(columns, self._project.feature_contract, scheme),
             judge_labels(labels, outcomes, minimum_coverage=self._params.performance.minimum_coverage),
-            *self._skew(rows, columns, in_tables),
+            *judge_logged_features(self._tools.stage, self._batches(), rows, columns, in_tables),
             *performance.verdicts,
             *calibration.verdicts,
             *drift_verdicts(moved),
         ]
         verdicts.sort(key=lambda verdict: [str(family) for family in FAMILIES].index(family_of(verdict.name)))
         self._note_models(rows)
-        return MonitoringReport(
+        report = MonitoringReport(
             schema_version=1,
             project=self._project.name,
             target=self._project.target.name,
@@ -178,13 +178,58 @@ class _Run:
             features=tuple(moved),
             slices=performance.slices,
             calibration=calibration_rows(
-                joined, holdout, self._tools.stage.params.evaluation.calibration_bins, running=running
+                joined,
+                holdout,
+                self._tools.stage.params.evaluation.calibration_bins,
+                running=running,
+                counted=counted,
             ),
             sequences=(*performance.sequences, *calibration.sequences),
             notes=tuple(self._notes),
-            inputs_digest=self._digest(logged, joined),
+            inputs_digest=self._digest(logged, joined, counted),
             seconds=round(self._tools.seconds() - begun, 3),
         )
+        if self._tools.kept is not None and counted.keeps:
+            self._tools.kept.write(counted.kept())
+        return report
+
+    def _counted(self) -> CountedDays:
+        """The days that earlier looks have counted, where this look is the next of them."""
+        if self._since is not None or self._present < self._now:
+            begins = "the window" if self._since is not None else "the log"
+            self._notes.append(
+                "A window was asked for: what earlier looks have counted plays no part, and the level of performance"
+                f" is that of one sequence of looks that begins with {begins}."
+            )
+            return CountedDays()
+        workspace = self._tools.stage.workspace
+        if self._tools.kept is None or not workspace.exists(HOLDOUT_PREDICTIONS):
+            return CountedDays()
+        rules = self._params.performance
+        digest = digest_of_value(
+            {
+                "format": 1,
+                "target": self._project.target.name,
+                "metric": METRIC,
+                # Has the labels and the slices' groups as well: other definitions of these make another holdout.
+                "holdout": workspace.digest(HOLDOUT_PREDICTIONS),
+                "slices": [each.name for each in self._project.slices],
+                "label_delay_hours": self._params.label_delay_hours,
+                "minimum_rows": rules.minimum_rows,
+                "minimum_coverage": rules.minimum_coverage,
+            }
+        )
+        return CountedDays(self._tools.kept.read(digest))
+
+    def _note_days(self, counted: CountedDays, sequences: Sequence[LookSequence]) -> None:
+        """Say how many days are there because an earlier look counted them."""
+        for sequence in sequences:
+            days = counted.recalled(sequence.release)
+            if days and sequence.name == f"performance:{METRIC}":
+                self._notes.append(
+                    f"{len(days)} {self._unit}s of release {sequence.release}, {days[0]} to {days[-1]}, are as earlier"
+                    " looks counted them: of these the log, or the labels, have less now."
+                )
 
     def _first(self, rows: MonitoredRows) -> datetime:
         if self._since is not None:
@@ -292,34 +337,6 @@ class _Run:
             )
         ]
 
-    def _skew(self, rows: MonitoredRows, columns: pl.DataFrame, in_tables: pl.DataFrame) -> list[Verdict]:
-        """Compute the newest logged rows again whose own rows, and so all histories before them, have come."""
-        why = "no logged row is in the validated tables yet: there is nothing to compute it from"
-        features = self._project.features
-        if not self._params.skew_rows:
-            return []
-        if in_tables.is_empty() or rows.known.is_empty():
-            return judge_skew([], why_not=why)
-        numbered = rows.known.with_row_index("number").with_columns(rows.frame["stale"], rows.frame[DUE])
-        # What the store was behind with was said then, and is judged as such.
-        fresh = numbered.filter(
-            (pl.col("stale").list.len() == 0) & ~pl.any_horizontal(pl.col(rows.known.columns).is_null())
-        )
-        chosen = fresh.join(in_tables.unique(), on=list(features.entity.key), how="semi", maintain_order="left")
-        chosen = chosen.tail(self._params.skew_rows)
-        if chosen.is_empty():
-            return judge_skew([], why_not=why)
-        known = chosen.select(rows.known.columns)
-        try:
-            partitions = partitions_of(self._tools.stage)
-            span = (_time(chosen[DUE].min()), _time(chosen[DUE].max()))
-            needed = partitions.needed(self._batches(), span) if features.histories else {}
-            computed = compute_features(features, known, partitions.histories(needed))
-        except (DataError, FeatureError) as error:
-            return judge_skew([], why_not=f"features cannot be computed again: {error.what}")
-        matrix = feature_matrix(computed, FeatureColumns(names=features.names, categorical=features.categorical))
-        return judge_skew(compare_features(columns[chosen["number"].to_list()], matrix), why_not=why)
-
     def _note_models(self, rows: MonitoredRows) -> None:
         path = EVALUATION
         workspace = self._tools.stage.workspace
@@ -334,7 +351,7 @@ class _Run:
                     " run this on the commit that it was built from."
                 )
 
-    def _digest(self, logged: LoggedPredictions, joined: pl.DataFrame) -> str:
+    def _digest(self, logged: LoggedPredictions, joined: pl.DataFrame, counted: CountedDays) -> str:
         found = hashlib.sha256()
         for column in (
             joined["time"].dt.epoch("us"),
@@ -351,6 +368,7 @@ class _Run:
                 "holdout": workspace.digest(HOLDOUT_PREDICTIONS) if workspace.exists(HOLDOUT_PREDICTIONS) else None,
                 "params": self._params.model_dump(mode="json"),
                 "window": [str(self._since), str(self._present)],
+                "recalled": counted.digest(),
             }
         )
 
@@ -379,9 +397,3 @@ def _model_digest(text: str) -> str | None:
     except (ValueError, AttributeError):
         return None
     return found if isinstance(found, str) else None
-
-
-def _time(value: object) -> datetime:
-    if not isinstance(value, datetime):
-        raise TypeError(f"{value!r} is no time")
-    return value

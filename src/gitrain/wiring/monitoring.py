@@ -12,6 +12,7 @@ from gitrain.data.incoming import cast_text
 from gitrain.deployment.replicas import Observed
 from gitrain.errors import DataError, GitrainError, IntegrationError, UsageError
 from gitrain.integrations.http_client import HttpClient
+from gitrain.integrations.kept_days import KeptDaysFiles
 from gitrain.integrations.log_scan import LogScan
 from gitrain.monitoring.quality import ServiceFigures, service_figures
 from gitrain.operations.read_outcomes import read_outcomes
@@ -69,10 +70,12 @@ def open_monitoring(
         outcomes += read_outcomes(stage, before=clock())
     folder = _log_folder(settings, environment, log)
     observed = _observed(settings, environment, progress)
+    kept = state_folder(settings) / "monitoring" / environment
     return MonitoringTools(
         stage=stage,
         environment=environment,
-        log=LogScan(folder, kept=state_folder(settings) / "monitoring" / environment),
+        log=LogScan(folder, kept=kept),
+        kept=KeptDaysFiles(kept, progress),
         outcomes=outcomes,
         figures=_figures_of_files(metrics) if metrics else _figures_of_replicas(observed),
         running=observed.running.version if observed.running is not None else None,

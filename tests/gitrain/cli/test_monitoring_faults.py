@@ -36,13 +36,16 @@ def monitored(parcels_copy) -> Path:
 
 def arguments(root: Path, out: Path) -> list[str]:
     named = [part for option, name in zip(OPTIONS, NAMES, strict=True) for part in (option, str(out / name))]
-    return ["-C", str(root), "monitor", "run", "--environment", "test", "--through", "2024-05-05", *named]
+    return ["-C", str(root), "monitor", "run", "--environment", "test", *named]
 
 
 def judged(out: Path) -> MonitoringReport:
     """What does not depend on when it was asked, or how long it took."""
     report = MonitoringReport.model_validate_json((out / NAMES[0]).read_text(encoding="utf-8"))
-    return report.model_copy(update={"generated": report.window.through, "seconds": 0.0})
+    window = report.window.model_copy(update={"through": report.window.since})
+    return report.model_copy(
+        update={"generated": report.window.since, "window": window, "inputs_digest": "", "seconds": 0.0}
+    )
 
 
 def halves(out: Path) -> list[str]:
@@ -92,9 +95,12 @@ def test_a_state_that_has_no_room_costs_time_and_no_verdict(monitored, tmp_path,
                 code = main([*arguments(monitored, out)[:-8], "--json"])
             assert code == 0
         assert judged(out) == whole
-        assert not [path.name for path in disk.folder.rglob("*.parquet")]
+        assert not [path.name for path in disk.folder.rglob("*.kept")]
+        assert not [path.name for path in disk.folder.rglob("days-*.json")]
+        assert "cannot be written: " in capsys.readouterr().err
         assert main(arguments(monitored, out)) == 0
-        assert len([path.name for path in disk.folder.rglob("*.parquet")]) == 2
+        assert len([path.name for path in disk.folder.rglob("*.kept")]) == 2
+        assert len([path.name for path in disk.folder.rglob("days-*.json")]) == 1
     assert judged(out) == whole
 
 
@@ -120,7 +126,7 @@ def test_killed_anywhere_it_leaves_nothing_half_done_and_says_the_same_again(mon
         moments: list[dict[str, object]] = [{"effect": number} for number in range(int(str(first["effects"])))]
         moments += [{"seconds": draw.uniform(0, float(str(first["seconds"])))} for _ in range(KILLS)]
         assert len(moments) > KILLS + len(NAMES)
-        killed, beside = 0, set()
+        killed, beside, days = 0, set(), set()
         for moment in moments:
             for path in (*kept.glob("*"), *out.glob("*")):
                 # Effects are counted from nothing; at other moments half of what the runs before have left is there.
@@ -130,10 +136,13 @@ def test_killed_anywhere_it_leaves_nothing_half_done_and_says_the_same_again(mon
             killed += ended["code"] == -9
             assert ended["code"] in (-9, 0), (moment, ended)
             assert halves(out) == [], moment
+            for path in kept.glob("days-*.json"):
+                days |= {path.read_bytes()}
             beside |= {path.name.split(".")[2] for path in out.glob(".monitoring.*.part")}
             if (out / NAMES[0]).exists():
                 assert judged(out) == whole, moment
         assert killed >= len(moments) // 2
+        assert len(days) == 1, "what was counted is there whole, or not at all"
         # It was killed while each of the reports was being written.
         assert beside == {name.split(".")[1] for name in NAMES}
         assert run()["code"] == 0

@@ -6,10 +6,11 @@ import pytest
 
 from gitrain.evaluation.predictions import LABEL as TRUTH
 from gitrain.evaluation.predictions import SCORE, slice_column
-from gitrain.monitoring.judgement import OVERALL, SliceRule, judge_performance
+from gitrain.monitoring.judgement import OVERALL, judge_performance
 from gitrain.monitoring.labels import CAME, LABEL, MATURE
 from gitrain.monitoring.logged import DAY
 from gitrain.monitoring.reference import Holdout
+from gitrain.monitoring.slices import SliceRule
 from gitrain.pipeline.monitoring_params import PerformanceParams
 
 GROUPS = ("NORTH", "EAST", "WEST")
