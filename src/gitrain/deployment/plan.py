@@ -27,7 +27,12 @@ __all__ = ["plan_deployment", "plan_stop", "plan_undo"]
 
 
 def plan_deployment(
-    desired: Desired, observed: Observed, records: Sequence[DeploymentRecord] = (), *, again: bool = False
+    desired: Desired,
+    observed: Observed,
+    records: Sequence[DeploymentRecord] = (),
+    *,
+    again: bool = False,
+    lost: str = "",
 ) -> Plan:
     """What makes an environment run what is desired.
 
@@ -36,6 +41,7 @@ def plan_deployment(
         observed: what runs.
         records: of this environment; they are needed only where another release is to run, or has a share.
         again: probe what runs already, and record that, if there is nothing else to do.
+        lost: why the release that ran cannot be put back, where that was tried: only then there is no canary.
     """
 
     def idle(reason: str, kind: Kind = "none", outcome: Outcome = Outcome.PASSED) -> Plan:
@@ -82,9 +88,10 @@ def plan_deployment(
         if serves is None:
             return idle(reason, "refused", Outcome.FAILED)
         # It stays where users have reached it so far: what else the file asks for was not found well either.
-        healed = _heal(desired, observed, serves, observed.listen or desired.file.runtime.listen)
+        listen = observed.listen or desired.file.runtime.listen
+        healed = _heal(desired, observed, serves, listen, standby=_standby(desired, observed, serves, release))
         return replace(healed, kind="refused", reason=reason, outcome=Outcome.FAILED)
-    return _deploy(desired, observed, release, records)
+    return _deploy(desired, observed, release, records, lost)
 
 
 def plan_undo(desired: Desired, observed: Observed) -> Plan:
@@ -119,7 +126,9 @@ def plan_stop(desired: Desired, observed: Observed) -> Plan:
     )
 
 
-def _deploy(desired: Desired, observed: Observed, release: RunningRelease, records: Sequence[DeploymentRecord]) -> Plan:
+def _deploy(
+    desired: Desired, observed: Observed, release: RunningRelease, records: Sequence[DeploymentRecord], lost: str
+) -> Plan:
     file, runtime = desired.file, desired.file.runtime
     under_way = observed.under_way
     # The release itself has a share where it failed and could not be taken back.
@@ -129,19 +138,21 @@ def _deploy(desired: Desired, observed: Observed, release: RunningRelease, recor
     kind: Literal["deploy", "rollback"] = (
         "rollback" if former is not None and goes_back(here, former, release) else "deploy"
     )
+    parts = [] if kind == "rollback" or former is None else _parts(desired)
+    serving = [each for each in observed.of(former) if each.usable and observed.routed(each)]
+    if former is not None and parts and not serving and not lost:
+        return _beside(desired, observed, release, former)
     kept, useless = _chosen(observed, release, runtime.replicas)
     aside = tuple(each for each in observed.replicas if each.release not in (release, former))
     ended = (*aside, *useless)
-    steps = [*_ended(desired, ended)]
+    # Whoever answers users does so until others have all requests.
+    asked = tuple(each for each in ended if each.alive and observed.routed(each))
+    steps = [*_ended(desired, tuple(each for each in ended if each not in asked))]
     steps += _started(desired, release, runtime.replicas - len(kept))
     # Who goes back to what has worked before has no time for more than a look.
     probes = file.probes.required if kind == "deploy" else ("smoke",)
     steps += [ProbeStep(release=release, probe=probe) for probe in probes]
-    serving = [each for each in observed.of(former) if each.usable and observed.routed(each)]
-    if kind == "deploy" and former is not None and serving:
-        shadow = file.strategy.shadow
-        parts = [(0, shadow.seconds)] if shadow is not None and shadow.seconds else []
-        parts += [(each.percent, each.seconds) for each in file.strategy.steps if each.percent < 100]
+    if former is not None and serving:
         steps += [
             CanaryStretch(release=release, champion=former, percent=percent, seconds=seconds)
             for percent, seconds in parts
@@ -149,9 +160,11 @@ def _deploy(desired: Desired, observed: Observed, release: RunningRelease, recor
     steps.append(RouteStep(release=release, listen=runtime.listen))
     # A former release that died is remembered until then: nobody else knows what to go back to.
     left = tuple(each for each in observed.of(former) if not (each.alive and file.strategy.standby))
-    steps += _ended(desired, left)
+    steps += _ended(desired, (*asked, *left))
     steps.append(RecordStep(ending=Ending.SUCCEEDED))
     was = f"{former.version} runs" if former is not None else "nothing runs yet"
+    if former is not None and parts and not serving:
+        was = f"without a canary, as {former.version} ran and cannot be put back ({lost})"
     goes = "release {0} is to run again" if kind == "rollback" else "release {0} is to run"
     resumed = ", and a run that began it was interrupted" if under_way is not None else ""
     return Plan(
@@ -165,10 +178,43 @@ def _deploy(desired: Desired, observed: Observed, release: RunningRelease, recor
     )
 
 
-def _heal(desired: Desired, observed: Observed, release: RunningRelease, listen: str, *, again: bool = False) -> Plan:
+def _parts(desired: Desired) -> list[tuple[int, float]]:
+    """The percents and seconds of a canary; 0 %: copies alone."""
+    strategy = desired.file.strategy
+    shadow = strategy.shadow
+    parts = [(0, shadow.seconds)] if shadow is not None and shadow.seconds else []
+    return [*parts, *((each.percent, each.seconds) for each in strategy.steps if each.percent < 100)]
+
+
+def _beside(desired: Desired, observed: Observed, release: RunningRelease, former: RunningRelease) -> Plan:
+    """A canary needs somebody to be judged beside: who ran is put back, and the deployment is planned anew then."""
+    gone = tuple(each for each in observed.of(former) if not each.alive)
+    return Plan(
+        environment=desired.name,
+        kind="heal",
+        reason=f"release {release.version} is to run, and {former.version}, which its canary is judged beside, answers "
+        "nobody: that is put back first",
+        release=former,
+        former=former,
+        steps=(*_put_back(desired, observed, former), *_ended(desired, gone)),
+        retired=_ids(gone),
+        outcome=Outcome.INCONCLUSIVE,
+    )
+
+
+def _heal(
+    desired: Desired,
+    observed: Observed,
+    release: RunningRelease,
+    listen: str,
+    *,
+    again: bool = False,
+    standby: Collection[Replica] | None = None,
+) -> Plan:
     runtime = desired.file.runtime
     kept, useless = _chosen(observed, release, runtime.replicas)
-    standby = _standby(desired, observed, release)
+    if standby is None:
+        standby = _standby(desired, observed, release)
     others = tuple(each for each in observed.replicas if each.release != release and each not in standby)
     missing = runtime.replicas - len(kept)
     ports = {backend.port for backend in observed.backends}
@@ -269,7 +315,8 @@ def _taken_back(desired: Desired, observed: Observed, under_way: UnderWay) -> tu
     if failed in observed.shares:
         retired = (*retired, *gone)
         return [*_put_back(desired, observed, former), *_ended(desired, retired)], retired
-    if observed.proxied and any(each.alive and observed.routed(each) for each in observed.of(former)):
+    alone = list(observed.shares) == [former] and observed.proxied
+    if alone and any(each.alive and observed.routed(each) for each in observed.of(former)):
         return _ended(desired, retired), retired
     # Nobody answers users: the former release, or the proxy, had died before the other one came, or since.
     steps = [*_ended(desired, retired), *_put_back(desired, observed, former), *_ended(desired, gone)]
@@ -313,11 +360,11 @@ def _chosen(
     return kept, tuple(each for each in observed.of(release) if each not in kept)
 
 
-def _standby(desired: Desired, observed: Observed, release: RunningRelease) -> Collection[Replica]:
-    """What is kept warm beside a release: the ready replicas of the one that was started last of all others."""
+def _standby(desired: Desired, observed: Observed, *releases: RunningRelease) -> Collection[Replica]:
+    """What is kept warm beside releases: the ready replicas of the one that was started last of all others."""
     if not desired.file.strategy.standby:
         return ()
-    others = [each for each in observed.replicas if each.release != release and each.usable]
+    others = [each for each in observed.replicas if each.release not in releases and each.usable]
     if not others:
         return ()
     newest = max(others, key=lambda each: each.began).release

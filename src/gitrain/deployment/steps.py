@@ -23,9 +23,9 @@ __all__ = [
     "replicas_in_words",
 ]
 
-#: none: nothing is to be done; heal: the release stays, and what died is replaced; deploy, rollback: to another one;
-#: probe: what runs is asked again; undo: a deployment that failed is taken back; refused: it must not be tried, and at
-#: most what runs in its place is healed.
+#: none: nothing is to be done; heal: the release stays, or is put back before another one's canary, and what died is
+#: replaced; deploy, rollback: to another one; probe: what runs is asked again; undo: a deployment that failed is taken
+#: back; refused: it must not be tried, and at most what runs in its place is healed.
 Kind = Literal["none", "heal", "deploy", "rollback", "probe", "undo", "stop", "refused"]
 
 

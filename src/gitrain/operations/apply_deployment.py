@@ -8,7 +8,7 @@ from gitrain.verdicts import Outcome
 
 __all__ = ["apply_deployment"]
 
-# A leftover of a killed run is dealt with first, then what is desired now.
+# A leftover of a killed run is dealt with first, then who a canary is judged beside, then what is desired now.
 _PASSES = 3
 
 
@@ -29,14 +29,18 @@ def apply_deployment(tools: DeploymentTools, *, again: bool = False, wait: float
     with tools.deployer.hold(tools.actor, since, wait=wait):
         applied = _pass(tools, again=again)
         for _ in range(_PASSES - 1):
-            if applied.plan.kind != "undo" or applied.outcome is Outcome.ERROR:
+            plan = applied.plan
+            put_back = plan.kind == "heal" and plan.release != tools.desired.release
+            if not (put_back or plan.kind == "undo") or applied.outcome is Outcome.ERROR:
                 break
-            applied = _pass(tools, again=again)
+            # A release that mends the one that ran must be able to come where that does not even start.
+            lost = applied.reason if put_back and applied.outcome is Outcome.FAILED else ""
+            applied = _pass(tools, again=again, lost=lost)
     return applied
 
 
-def _pass(tools: DeploymentTools, *, again: bool) -> Applied:
-    plan, observed = make_plan(tools.desired, tools.deployer, tools.records, again=again)
+def _pass(tools: DeploymentTools, *, again: bool, lost: str = "") -> Applied:
+    plan, observed = make_plan(tools.desired, tools.deployer, tools.records, again=again, lost=lost)
     tools.progress(f"{plan.environment}: {plan.reason}")
     if not plan.steps:
         return Applied(plan=plan, outcome=plan.outcome, reason=plan.reason)

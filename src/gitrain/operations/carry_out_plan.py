@@ -309,7 +309,7 @@ class _Run:
             new = [each for each in observed.replicas if each.id not in ids and not observed.routed(each)]
             tools.deployer.stop(new, patience=tools.desired.file.runtime.stop_seconds)
             reason = failure.reason
-            if self.plan.outcome is not Outcome.PASSED:
+            if self.plan.kind == "refused":
                 reason = f"{self.plan.reason}; meanwhile what runs could not be mended: {failure.reason}"
             return Applied(plan=self.plan, outcome=worst((self.plan.outcome, failure.outcome)), reason=reason)
         # Whoever is killed from here on leaves word that nothing but this is left to do.
@@ -328,19 +328,22 @@ class _Run:
         """Take back as planned; what keeps it from that, if anything does.
 
         Whatever comes after a step that failed builds on it: a release must not end while requests are sent to it, nor
-        be recorded as taken back. What is noted as under way stays, and the next pass goes on. But where there is no
-        former release to be had, that is the end of it: one that failed keeps the requests that it gets.
+        be recorded as taken back. What is noted as under way stays, and the next pass goes on. But where the former
+        release was found bad itself, that is the end of it: one that failed keeps the requests that it gets. So it is
+        where something broke, and the file asks for another release since: else nobody could deploy any more.
         """
-        had = True
+        had, noted = True, self.under_way
+        since = noted is not None and noted.ending is not None and noted.release != self.tools.desired.release
         for step in self.plan.steps:
             if not had and not isinstance(step, RecordStep):
                 continue
             problem = self._step(step)
-            if problem is not None and isinstance(step, RouteStep | StopStep):
+            if problem is None:
+                continue
+            if isinstance(step, RouteStep | StopStep) or not (since or problem.outcome is Outcome.FAILED):
                 return problem
-            if problem is not None:
-                had = False
-                self.tools.progress(f"{self.plan.environment}: the former release cannot be had: {problem.reason}")
+            had = False
+            self.tools.progress(f"{self.plan.environment}: the former release cannot be had: {problem.reason}")
         return None
 
     def _left(self, reason: str, problem: _Failure) -> Applied:

@@ -71,9 +71,9 @@ def find_desired(name: str, commits: Commits, stores: Sequence[ReleaseStore], *,
 
 
 def make_plan(
-    desired: Desired, deployer: Deployer, records: DeploymentRecords, *, again: bool = False
+    desired: Desired, deployer: Deployer, records: DeploymentRecords, *, again: bool = False, lost: str = ""
 ) -> tuple[Plan, Observed]:
-    """What is to be done, and what was seen; nothing is changed.
+    """What is to be done, and what was seen; nothing is changed. `again` and `lost` as `plan_deployment` has them.
 
     Raises:
         DeploymentError: what runs cannot be seen.
@@ -81,9 +81,9 @@ def make_plan(
             share.
     """
     observed = deployer.observe()
-    plan = plan_deployment(desired, observed, again=again)
+    plan = plan_deployment(desired, observed, again=again, lost=lost)
     if plan.kind in ("deploy", "heal") and list(observed.shares) != [desired.release]:
-        plan = plan_deployment(desired, observed, records.list(desired.name), again=again)
+        plan = plan_deployment(desired, observed, records.list(desired.name), again=again, lost=lost)
     return plan, observed
 
 

@@ -136,6 +136,68 @@ def test_a_first_deployment_has_no_canary():
     assert plan.former is None
 
 
+CANARY = {"kind": "canary", "steps": [{"percent": 5, "seconds": 120}]}
+
+
+@pytest.mark.parametrize("strategy", [CANARY, CANARY | {"shadow": {"percent": 20, "seconds": 30}}])
+@pytest.mark.parametrize(
+    ("seen", "steps"),
+    [
+        (observed(replica(1, OLD, ready=False), routed=[(0, 1)]), "await route"),
+        (observed(replica(1, OLD, alive=False), routed=[(0, 1)]), "fetch start await route stop"),
+        (observed(replica(1, OLD, alive=False), routed=[(0, 1)], proxied=False), "fetch start await route stop"),
+        # A share that could not be taken back, or a canary that a kill or a reboot has ended.
+        (
+            observed(replica(1, OLD, alive=False), replica(2, NEW), routed=[(0, 9), (1, 1)]),
+            "fetch start await route stop",
+        ),
+        (
+            observed(
+                replica(1, OLD, ready=False), replica(2, NEW), routed=[(0, 9), (1, 1)], under_way=under_way(NEW, OLD)
+            ),
+            "await route",
+        ),
+        (
+            observed(
+                replica(1, OLD, alive=False),
+                replica(2, NEW, alive=False),
+                routed=[(0, 9), (1, 1)],
+                proxied=False,
+                under_way=under_way(NEW, OLD),
+            ),
+            "fetch start await route stop",
+        ),
+    ],
+)
+def test_who_a_canary_is_judged_beside_is_put_back_first(strategy, seen, steps):
+    failed = [record(NEW, Ending.FAILED)]
+    plan = plan_deployment(desired(strategy=strategy), seen, failed)
+    assert (plan.kind, " ".join(names(plan))) == ("heal", steps)
+    assert (plan.release, plan.recorded, plan.outcome) == (OLD, False, Outcome.INCONCLUSIVE)
+    assert plan.reason.startswith(
+        "release 1.1.0 is to run, and 1.0.0, which its canary is judged beside, answers nobody"
+    )
+    assert all(each.release == OLD and not each.alive for each in plan.replicas)
+    back = carried_out(plan, seen)
+    assert list(back.shares) == [OLD]
+    then = plan_deployment(desired(strategy=strategy), back, failed)
+    assert (then.kind, then.former) == ("deploy", OLD)
+    assert "canary 5 %" in names(then)
+    # What cannot even start must not keep its own repair away.
+    without = plan_deployment(desired(strategy=strategy), seen, failed, lost="it ended by itself")
+    assert (without.kind, without.former) == ("deploy", OLD)
+    assert not any(isinstance(step, CanaryStretch) for step in without.steps)
+    assert "without a canary, as 1.0.0 ran and cannot be put back (it ended by itself)" in without.reason
+    # Where it is there by then, it is judged beside.
+    assert "canary 5 %" in names(plan_deployment(desired(strategy=strategy), back, failed, lost="it ended by itself"))
+
+
+def test_without_a_canary_nobody_needs_to_be_put_back():
+    dead = observed(replica(1, OLD, alive=False), routed=[(0, 1)])
+    assert plan_deployment(desired(), dead).kind == "deploy"
+    assert plan_deployment(desired(strategy=CANARY), dead, [record(NEW)]).kind == "rollback"
+
+
 def test_going_back_takes_a_look_and_no_canary():
     canary = {"kind": "canary", "steps": [{"percent": 5, "seconds": 120}]}
     seen = observed(replica(1, OLD), replica(2, NEW), routed=[(0, 1)])
@@ -218,7 +280,10 @@ def aborted(former=OLD):
         (observed(replica(1, OLD), routed=[(0, 1)], proxied=False), "route"),
         # Where users reach it is not for a file that asks for what was aborted.
         (observed(replica(1, OLD), routed=[(0, 1)], listen="127.0.0.1:1"), ""),
-        (observed(replica(1, OLD), replica(2, NEW), routed=[(0, 1), (1, 9)]), "route"),
+        # What was aborted is not kept warm; whoever was before is.
+        (observed(replica(1, OLD), replica(2, NEW), routed=[(0, 1), (1, 9)]), "route stop"),
+        (observed(replica(1, OLD), replica(2, NEW), routed=[(0, 1)]), "stop"),
+        (observed(replica(1, OLD), replica(2, OTHER), routed=[(0, 1)]), ""),
         (observed(), "fetch start await probe smoke route"),
     ],
 )
@@ -287,6 +352,14 @@ def test_users_are_served_again_by_what_had_died_before_a_release_that_failed(fo
     plan = plan_undo(desired(), seen)
     assert " ".join(names(plan)) == steps
     assert {step.release for step in plan.steps if isinstance(step, FetchStep | AwaitStep | RouteStep)} <= {OLD}
+    assert list(carried_out(plan, seen).shares) == [OLD]
+
+
+def test_whoever_else_had_a_share_has_none_once_a_release_that_failed_is_taken_back():
+    note = under_way(NEW, OLD, ending=Ending.FAILED, reason="it is slow")
+    seen = observed(replica(1, OLD), replica(2, OTHER), replica(3, NEW), routed=[(0, 9), (1, 1)], under_way=note)
+    plan = plan_undo(desired(), seen)
+    assert (names(plan), [each.release for each in plan.replicas]) == (["stop", "route", "record"], [NEW])
     assert list(carried_out(plan, seen).shares) == [OLD]
 
 
@@ -509,12 +582,43 @@ def test_whatever_was_aborted_somebody_else_answers(wish, seen):
     assert all(each.usable for each in end.replicas)
 
 
-@given(seen=states)
-def test_no_plan_ends_a_replica_before_its_requests_go_elsewhere(seen):
-    plan = plan_deployment(desired(), seen)
-    routed_away = False
-    for step in plan.steps:
-        routed_away = routed_away or isinstance(step, RouteStep)
-        if isinstance(step, StopStep) and not routed_away and plan.kind in ("deploy", "rollback"):
-            former = seen.under_way.former if seen.under_way is not None else seen.running
-            assert not [each for each in step.replicas if each.usable and each.release == former]
+histories = st.sampled_from([(), (record(NEW),), (record(NEW, Ending.FAILED),), tuple(aborted())])
+
+
+def ended_too_soon(plan, seen):
+    """Who is ended though requests are sent to it until then."""
+    before = itertools.takewhile(lambda step: not isinstance(step, RouteStep), plan.steps)
+    ended = [each for step in before if isinstance(step, StopStep) for each in step.replicas]
+    return [each for each in ended if each.usable and seen.routed(each)]
+
+
+@given(wish=wishes, seen=states, records=histories)
+def test_no_plan_ends_a_replica_before_its_requests_go_elsewhere(wish, seen, records):
+    assert not ended_too_soon(plan_deployment(wish, seen, records), seen)
+
+
+@pytest.mark.parametrize("strategy", [{}, {"standby": False}, CANARY])
+@pytest.mark.parametrize("note", [None, under_way(NEW, OLD), under_way(NEW, OLD, ending=Ending.FAILED, reason="x")])
+def test_nobody_of_several_that_answer_users_is_ended_before_its_requests_go_elsewhere(strategy, note):
+    for releases in itertools.product([OLD, NEW, OTHER], repeat=3):
+        found = (replica(number, release) for number, release in enumerate(releases))
+        seen = observed(*found, routed=[(0, 1), (1, 1), (2, 1)], under_way=note)
+        for wished, records in itertools.product(
+            [OLD, NEW], [(), [record(NEW)], [record(NEW, Ending.FAILED)], aborted()]
+        ):
+            plan = plan_deployment(desired(wished, strategy=strategy), seen, records)
+            assert not ended_too_soon(plan, seen), plan
+            # In the end it goes all the same.
+            assert list(carried_out(plan, seen).shares) == [plan.release], plan
+
+
+@given(seen=states, records=histories)
+def test_no_release_gets_all_requests_beside_another_without_a_canary(seen, records):
+    """Whatever was seen at one look: unless it has them already, was here before, or is the first."""
+    wish = desired(strategy=CANARY, probes={"required": ["smoke"]})
+    for _ in range(4):
+        plan = plan_deployment(wish, seen, records)
+        if plan.kind == "deploy" and plan.former is not None and list(seen.shares) != [NEW]:
+            assert "canary 5 %" in names(plan), plan
+        seen = carried_out(plan, seen)
+    assert plan_deployment(wish, seen, records).kind in ("none", "refused")

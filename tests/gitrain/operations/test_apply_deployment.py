@@ -582,16 +582,26 @@ def test_a_former_release_that_had_died_serves_again_after_each_release_that_fai
         assert processes(running) == len(running.observe().replicas) == 1
 
 
-def test_a_former_release_that_cannot_be_had_is_not_forgotten(running):
-    def fetch(release):
-        if release.version == "1.0.0":
-            raise ReleaseError("the store is away", fix="mend it.")
-        return running.fetch(release)
+def unfetched(site, answer):
+    """Fetches all but 1.0.0."""
+    return lambda release: answer() if release.version == "1.0.0" else site.fetch(release)
 
+
+def away():
+    raise IntegrationError("the store is away", fix="mend it.")
+
+
+def changed():
+    return [Verdict(name="release:digests", outcome=Outcome.FAILED, reason="a byte was changed")], None
+
+
+@pytest.mark.parametrize(("answer", "outcome"), [(away, Outcome.ERROR), (changed, Outcome.FAILED)])
+def test_a_former_release_that_cannot_be_had_is_not_forgotten(running, answer, outcome):
     running.desire(running.release("1.1.0", fails_smoke=True))
     ended(running, "1.0.0")
-    running.tools_given = {"fetch": fetch}
-    assert running.apply().record.ending is Ending.FAILED
+    running.tools_given = {"fetch": unfetched(running, answer)}
+    done = running.apply()
+    assert (done.outcome, done.record is None) == (outcome, outcome is Outcome.ERROR)
     assert processes(running) == 0
     running.tools_given = {}
     assert running.apply().record.former.version == "1.0.0"
@@ -600,23 +610,135 @@ def test_a_former_release_that_cannot_be_had_is_not_forgotten(running):
 
 def test_a_share_that_nobody_can_take_back_stays_what_it_was(running):
     """The former release died and cannot be had any more: the aborted one answers some, and is never given all."""
-    gone = [Verdict(name="release:digests", outcome=Outcome.FAILED, reason="a byte was changed")]
-
-    def fetch(release):
-        return (gone, None) if release.version == "1.0.0" else running.fetch(release)
 
     def watch(stretch):
         ended(running, "1.0.0")
         return SLOW
 
     running.desire(running.release("1.1.0"), strategy=CANARY)
-    running.tools_given = {"watch": watch, "fetch": fetch}
+    running.tools_given = {"watch": watch, "fetch": unfetched(running, changed)}
     shares = {"1.0.0": 0.9, "1.1.0": 0.1}
     for _ in range(2):
         assert running.apply().outcome is Outcome.FAILED
         assert {release.version: share for release, share in running.observe().shares.items()} == shares
         assert alive(running) == ["1.1.0"]
         assert endings(running)[1:] == [("1.1.0", "deploy", "ABORTED")]
+    # An order has it judged beside the former one, as soon as that can be had again.
+    stretches, watch = watched(running)
+    running.tools_given = {"watch": watch}
+    assert running.apply(again=True).record.ending is Ending.SUCCEEDED
+    assert stretches == [10, 50]
+
+
+@pytest.mark.parametrize("asked_since", [False, True])
+def test_what_broke_while_a_release_is_taken_back_is_tried_again(running, asked_since):
+    """A store that is away for a second: the release keeps its share until the next pass, and nothing is recorded."""
+
+    def watch(stretch):
+        ended(running, "1.0.0")
+        return SLOW
+
+    running.desire(running.release("1.1.0"), strategy=CANARY)
+    running.tools_given = {"watch": watch, "fetch": unfetched(running, away)}
+    for _ in range(2):
+        done = running.apply()
+        assert (done.outcome, done.record) == (Outcome.ERROR, None)
+        assert "it is slow; it could not be taken back" in done.reason
+        assert "the store is away" in done.reason
+        assert running.observe().under_way.ending is Ending.ABORTED
+        assert alive(running) == ["1.1.0"]
+    if asked_since:
+        # Whatever is broken keeps nobody from another release.
+        running.desire(running.release("1.2.0"))
+        assert running.apply().outcome is Outcome.PASSED
+        assert versions(running) == {"1.2.0": 1}
+        assert endings(running)[1:] == [("1.1.0", "deploy", "ABORTED"), ("1.2.0", "deploy", "SUCCEEDED")]
+        return
+    running.tools_given = {}
+    assert running.apply().plan.kind == "refused"
+    assert versions(running) == {"1.0.0": 1}
+    assert alive(running) == ["1.0.0"]
+    assert endings(running)[1:] == [("1.1.0", "deploy", "ABORTED")]
+
+
+def watched(site):
+    """The percents of the stretches that are watched beside 1.0.0, and what watches them; all pass."""
+    stretches = []
+
+    def watch(stretch):
+        assert [each.release.version for each in (*stretch.challenger, *stretch.champion)] == ["1.1.0", "1.0.0"]
+        stretches.append(stretch.percent)
+        return [Verdict(name="canary:errors", outcome=Outcome.PASSED, reason="no worse")]
+
+    return stretches, watch
+
+
+def test_a_canary_is_judged_beside_a_release_that_has_died_before_it(running):
+    ended(running, "1.0.0")
+    running.desire(running.release("1.1.0"), strategy=CANARY)
+    stretches, watch = watched(running)
+    running.tools_given = {"watch": watch}
+    done = running.apply()
+    assert (done.outcome, done.record.former.version, stretches) == (Outcome.PASSED, "1.0.0", [10, 50])
+    assert versions(running) == {"1.1.0": 1}
+    assert processes(running) == len(running.observe().replicas) == 2
+    assert len(running.records.list()) == 2
+
+
+def test_a_canary_is_judged_beside_a_release_that_misses_one_look(running):
+    deployer, looks = running.deployer, []
+    pid, seen = running.observe().replicas[0].pid, deployer.observe
+
+    def observe():
+        found = seen()
+        looks.append(found)
+        return replace(found, replicas=tuple(replace(each, ready=len(looks) > 1) for each in found.replicas))
+
+    deployer.observe = observe
+    running.desire(running.release("1.1.0"), strategy=CANARY)
+    stretches, watch = watched(running)
+    running.tools_given = {"watch": watch, "deployer": deployer}
+    assert running.apply().outcome is Outcome.PASSED
+    assert stretches == [10, 50]
+    assert pid in [each.pid for each in running.observe().replicas]
+
+
+def test_a_canary_that_a_reboot_ended_begins_anew(running):
+    killed_while(running)
+    ended(running, "1.0.0")
+    ended(running, "1.1.0")
+    stretches, watch = watched(running)
+    running.tools_given = {"watch": watch}
+    assert running.apply().outcome is Outcome.PASSED
+    assert stretches == [10, 50]
+    assert endings(running)[1:] == [("1.1.0", "deploy", "SUCCEEDED")]
+    assert processes(running) == len(running.observe().replicas) == 2
+
+
+def test_a_release_that_mends_one_that_cannot_start_comes_without_a_canary_and_the_record_says_so(running):
+    ended(running, "1.0.0")
+    running.desire(running.release("1.1.0"), strategy=CANARY)
+    stretches, watch = watched(running)
+    running.tools_given = {"watch": watch, "fetch": unfetched(running, changed)}
+    done = running.apply()
+    assert (done.outcome, stretches, versions(running)) == (Outcome.PASSED, [], {"1.1.0": 1})
+    said = "without a canary, as 1.0.0 ran and cannot be put back (release:digests: a byte was changed)"
+    assert said in done.reason
+    assert said in done.record.reason
+    assert alive(running) == ["1.1.0"]
+
+
+def test_no_release_comes_without_a_canary_because_something_is_broken(running):
+    ended(running, "1.0.0")
+    running.desire(running.release("1.1.0"), strategy=CANARY)
+    stretches, watch = watched(running)
+    running.tools_given = {"watch": watch, "fetch": unfetched(running, away)}
+    done = running.apply()
+    assert (done.plan.kind, done.outcome, done.record) == ("heal", Outcome.ERROR, None)
+    assert "the store is away" in done.reason
+    assert processes(running) == 0
+    running.tools_given = {"watch": watch}
+    assert (running.apply().outcome, stretches) == (Outcome.PASSED, [10, 50])
 
 
 def test_a_proxy_that_refuses_leaves_the_rest_of_taking_back_to_the_next_pass(running):
