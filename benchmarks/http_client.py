@@ -133,6 +133,14 @@ def _clients(port: int, requests: Iterator[bytes], count: int) -> Iterator[tuple
                 each.close()
 
 
+def _ready(poll: select.epoll) -> list[int]:
+    """The connections on which something has come."""
+    found = poll.poll(_PATIENCE)
+    if not found:
+        raise TimeoutError(f"no answer within {_PATIENCE:g} seconds")
+    return [number for number, _ in found]
+
+
 def closed_loop(port: int, requests: Sequence[bytes], *, connections: int, seconds: float) -> Load:
     """So many connections, each with the next request as soon as it has its answer: the most that a server does."""
     load = Load()
@@ -143,10 +151,7 @@ def closed_loop(port: int, requests: Sequence[bytes], *, connections: int, secon
             connection.ask(time.perf_counter())
         waiting = len(clients)
         while waiting:
-            ready = poll.poll(_PATIENCE)
-            if not ready:
-                raise TimeoutError(f"no answer within {_PATIENCE:g} seconds")
-            for number, _ in ready:
+            for number in _ready(poll):
                 connection = clients[number]
                 status = connection.read()
                 if status is None:
@@ -175,10 +180,7 @@ def open_loop(port: int, requests: Sequence[bytes], *, rate: float, seconds: flo
             connection.ask(0.0)
         idle: deque[_Connection] = deque()
         while len(idle) < len(clients):
-            ready = poll.poll(_PATIENCE)
-            if not ready:
-                raise TimeoutError(f"no answer within {_PATIENCE:g} seconds")
-            idle += [clients[number] for number, _ in ready if clients[number].read() is not None]
+            idle += [clients[number] for number in _ready(poll) if clients[number].read() is not None]
         asked, count = 0, int(rate * seconds)
         begun = last = time.perf_counter()
 
