@@ -1,13 +1,15 @@
-"""A finished run of the project of patients, made once and copied for each test."""
+"""A finished run of the patients, made once and copied for each test; and a month of parcels, to be monitored."""
 
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.gitrain.monitored_parcels import Month
 from tests.gitrain.operations.patients import TUMOURS, commit_run, patients_stage, run_command, run_stages
 
 from gitrain.operations.stage import Stage
+from gitrain.wiring.repository import open_repository, open_stage
 
 
 @pytest.fixture(scope="session")
@@ -45,3 +47,15 @@ def patients(patients_template: Path, tmp_path: Path) -> Path:
 def stage_of() -> Callable[..., Stage]:
     """Gives the surroundings of a stage in a copy."""
     return patients_stage
+
+
+@pytest.fixture(scope="module")
+def stage(parcels: Path) -> Stage:
+    """The parcels as monitoring reads them."""
+    return open_stage(str(parcels), lambda _: None)
+
+
+@pytest.fixture(scope="module")
+def month(parcels: Path) -> Month:
+    """The parcels of a month, to be logged as if they had been predicted."""
+    return Month.of(parcels, open_repository(str(parcels)).project.features)

@@ -14,19 +14,8 @@ from gitrain.operations.run_monitoring import run_monitoring
 from gitrain.reports.monitoring_html import render_monitoring_html
 from gitrain.reports.monitoring_markdown import render_monitoring
 from gitrain.verdicts import Outcome
-from gitrain.wiring.repository import open_repository, open_stage
 
 PERFORMANCE = "performance:log_loss_ratio"
-
-
-@pytest.fixture(scope="module")
-def stage(parcels):
-    return open_stage(str(parcels), lambda _: None)
-
-
-@pytest.fixture(scope="module")
-def month(parcels) -> Month:
-    return Month.of(parcels, open_repository(str(parcels)).project.features)
 
 
 class Kept(KeptDaysFiles):

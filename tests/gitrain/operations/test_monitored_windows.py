@@ -11,19 +11,8 @@ from tests.gitrain.monitored_parcels import Month, tools_of, write_log
 from gitrain.operations.run_monitoring import run_monitoring
 from gitrain.reports.monitoring_words import overall_sequences, words_of
 from gitrain.verdicts import Outcome
-from gitrain.wiring.repository import open_repository, open_stage
 
 PERFORMANCE = "performance:log_loss_ratio"
-
-
-@pytest.fixture(scope="module")
-def stage(parcels):
-    return open_stage(str(parcels), lambda _: None)
-
-
-@pytest.fixture(scope="module")
-def month(parcels) -> Month:
-    return Month.of(parcels, open_repository(str(parcels)).project.features)
 
 
 def part(month: Month, first: int, last: int) -> Month:

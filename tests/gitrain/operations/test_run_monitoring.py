@@ -4,23 +4,12 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 import pytest
-from tests.gitrain.monitored_parcels import MONTH, NOW, Month, tools_of, write_log
+from tests.gitrain.monitored_parcels import MONTH, NOW, tools_of, write_log
 
 from gitrain.errors import DataError
 from gitrain.monitoring.report import MonitoringReport
 from gitrain.operations.run_monitoring import run_monitoring
 from gitrain.verdicts import Outcome
-from gitrain.wiring.repository import open_repository, open_stage
-
-
-@pytest.fixture(scope="module")
-def stage(parcels):
-    return open_stage(str(parcels), lambda _: None)
-
-
-@pytest.fixture(scope="module")
-def month(parcels) -> Month:
-    return Month.of(parcels, open_repository(str(parcels)).project.features)
 
 
 @pytest.fixture(scope="module")
