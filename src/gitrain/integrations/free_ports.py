@@ -1,9 +1,13 @@
 """Ports for servers that are about to be started."""
 
 import contextlib
+import fcntl
+import os
 import secrets
 import socket
+import tempfile
 from collections.abc import Collection
+from pathlib import Path
 
 from gitrain.errors import IntegrationError
 
@@ -13,10 +17,14 @@ __all__ = ["free_port"]
 # seconds to start, and a port of theirs may be another connection's own by then.
 _FIRST, _LAST = 20_000, 32_767
 _TRIES = 1_000
+_TURN = "gitrain-{user}.port"
 
 
 def free_port(taken: Collection[int] = ()) -> int:
     """A port of this machine that nobody listens at.
+
+    Nobody may listen at one that was chosen a moment ago, by another process, either: ports are given in turn to all of
+    a user's processes, so that none is given twice before all others were.
 
     Args:
         taken: ports that somebody will listen at before long.
@@ -25,7 +33,7 @@ def free_port(taken: Collection[int] = ()) -> int:
         IntegrationError: none was found.
     """
     for _ in range(_TRIES):
-        port = _FIRST + secrets.randbelow(_LAST - _FIRST + 1)
+        port = _next_port()
         with contextlib.closing(socket.socket()) as listening, contextlib.suppress(OSError):
             listening.bind(("127.0.0.1", port))
             if port not in taken:
@@ -33,3 +41,25 @@ def free_port(taken: Collection[int] = ()) -> int:
     raise IntegrationError(
         f"no port from {_FIRST} to {_LAST} is free", fix="end what listens there: `ss -ltn` shows it."
     )
+
+
+def _next_port() -> int:
+    """The one whose turn it is; any where the file that says so cannot be had."""
+    number = _FIRST + secrets.randbelow(_LAST - _FIRST + 1)
+    path = Path(tempfile.gettempdir()) / _TURN.format(user=os.getuid())
+    with contextlib.suppress(OSError):
+        # Others may write to that folder: neither is a link of theirs followed nor a file of theirs waited for.
+        turn = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            if os.fstat(turn).st_uid != os.getuid():
+                return number
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            with contextlib.suppress(ValueError):
+                number = int(os.pread(turn, 16, 0)) + 1
+            if not _FIRST <= number <= _LAST:
+                number = _FIRST
+            os.ftruncate(turn, 0)
+            os.pwrite(turn, b"%d" % number, 0)
+        finally:
+            os.close(turn)
+    return number

@@ -1,4 +1,8 @@
+import os
 import socket
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -31,3 +35,36 @@ def test_a_port_that_is_in_use_or_will_be_is_not_given(monkeypatch):
     assert free_port() == used
     with pytest.raises(IntegrationError, match=f"no port from {used} to {used} is free"):
         free_port({used})
+
+
+def test_no_port_is_given_to_two_processes_before_all_others_were(monkeypatch, tmp_path):
+    """A server that is about to listen does not yet: that nobody listens at a port is not enough."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    program = "from gitrain.integrations.free_ports import free_port; print(*[free_port() for _ in range(300)])"
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    children = [
+        subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    given = [free_port() for _ in range(300)]
+    for child in children:
+        given += map(int, child.communicate(timeout=120)[0].split())
+    assert len(given) == len(set(given)) == 900
+
+
+@pytest.mark.parametrize("content", ["", "nonsense", "-5", "0", "32767", "99999999999999999"])
+def test_whatever_the_file_of_turns_says_a_port_is_given(monkeypatch, tmp_path, content):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / f"gitrain-{os.getuid()}.port").write_text(content)
+    assert 20_000 <= free_port() <= 32_767
+
+
+def test_where_turns_cannot_be_taken_a_port_is_given(monkeypatch, tmp_path):
+    """Somebody's link is not followed, and no folder is needed."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "mine").write_text("precious")
+    (tmp_path / f"gitrain-{os.getuid()}.port").symlink_to(tmp_path / "mine")
+    assert 20_000 <= free_port() <= 32_767
+    assert (tmp_path / "mine").read_text() == "precious"
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    assert 20_000 <= free_port() <= 32_767
