@@ -5,13 +5,13 @@ What a log holds was asked by anybody: a time may lie in the future, a request m
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
-from typing import Protocol
+from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
 from gitrain.data.contracts import TableContract
 from gitrain.features.definitions import Entity, FeatureSet
+from gitrain.monitoring.log_content import DamagedLines, LoggedPredictions, PredictionSource, of_known_years
 from gitrain.serving.log_records import SCHEMA_VERSION
 
 __all__ = [
@@ -38,61 +38,6 @@ _EVER = datetime.min.replace(tzinfo=UTC)
 _TIME = pl.Datetime("us", "UTC")
 _RFC_3339 = "%+"
 _WALL_CLOCK = "%Y-%m-%dT%H:%M:%S%.f"
-
-
-@dataclass(frozen=True, kw_only=True)
-class DamagedLines:
-    """Whole lines between two records of a file that are no records, or hold a value that cannot be there.
-
-    Attributes:
-        lines: how many.
-        first: the time of the records around them, UTC, the earlier; None where the file has no record with a time.
-        last: the later.
-    """
-
-    lines: int
-    first: datetime | None
-    last: datetime | None
-
-    def touches(self, since: datetime | None, until: datetime) -> bool:
-        """Whether the lines may be of that time: the records around them tell when they were written."""
-        over = self.last is not None and since is not None and self.last < since
-        return not over and (self.first is None or self.first <= until)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoggedPredictions:
-    """What a log holds.
-
-    Attributes:
-        frame: one row a record, in the order of the files: `schema_version`, `time` (UTC), `request_id`, `row`,
-            `release`, `probability`, `decision`, `stale` (names), and the structs `inputs` and `features`, as of
-            `logged_schema`. Records of another version of the log may hold nothing but `schema_version` and `time`.
-        files: how many files there were.
-        torn: those whose last line was cut short.
-        damaged: where lines cannot be read.
-    """
-
-    frame: pl.DataFrame
-    files: int
-    torn: int
-    damaged: tuple[DamagedLines, ...] = ()
-
-    @property
-    def unreadable(self) -> int:
-        """Lines that cannot be read."""
-        return sum(each.lines for each in self.damaged)
-
-
-class PredictionSource(Protocol):
-    """Where logged predictions are read from."""
-
-    def read(self, schema: Mapping[str, pl.DataType]) -> LoggedPredictions:
-        """All records.
-
-        Args:
-            schema: what `logged_schema` gives; keys of a record that it does not name are passed over.
-        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,18 +214,6 @@ def all_differ(frame: pl.DataFrame, by: Sequence[str]) -> bool:
     """
     hashes = frame.select(pl.struct(by).hash()).to_series()
     return hashes.n_unique() == frame.height
-
-
-def of_known_years(values: pl.Series) -> pl.Series:
-    """Dates or times as they are, but null where Python knows no such year: Polars does, and a log may hold any.
-
-    Args:
-        values: dates, or times of any zone.
-    """
-    ends = [place for place in (values.arg_min(), values.arg_max()) if place is not None]
-    if values.gather(ends).dt.year().is_between(MINYEAR, MAXYEAR).all():
-        return values
-    return values.set(~values.dt.year().is_between(MINYEAR, MAXYEAR), None)
 
 
 def _no_inputs(entity: Entity, contract: TableContract) -> pl.DataFrame:
