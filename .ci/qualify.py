@@ -4,7 +4,8 @@
 .ci/with-token .ci/qualify.py preprod production --outputs "$GITHUB_OUTPUT"
 
 The rules are asked before each run (`gitrain env promote NEXT --dry-run`): what has run often enough runs no more, so
-that doing all this again does nothing. Time that a release has to soak is not waited for.
+that doing all this again does nothing. Time that a release has to soak is not waited for: until it is over nothing is
+to be proposed, and who proposes it then is told how.
 """
 
 import argparse
@@ -22,7 +23,7 @@ Run = Callable[[Sequence[str]], tuple[int, str]]
 
 
 def qualify(environment: str, following: str, run: Run) -> tuple[int, bool, str]:
-    """The exit code, whether the release has run often enough, and a sentence.
+    """The exit code, whether the release has run often enough and long enough, and a sentence.
 
     Args:
         environment: where it runs.
@@ -33,13 +34,15 @@ def qualify(environment: str, following: str, run: Run) -> tuple[int, bool, str]
         code, text = run(["gitrain", "env", "promote", following, "--dry-run", "--json"])
         if not text:
             return code or 3, False, f"the rules of {following} could not be asked"
-        lacking = [
-            verdict["reason"]
-            for verdict in json.loads(text)["verdicts"]
-            if verdict["name"] == f"{following}:runs" and verdict["outcome"] != "PASSED"
-        ]
-        if not lacking:
-            return 0, True, f"it has run in {environment} as often as {following} asks for ({done} runs were added)"
+        failed = {each["name"]: each["reason"] for each in json.loads(text)["verdicts"] if each["outcome"] != "PASSED"}
+        lacking = failed.get(f"{following}:runs")
+        if lacking is None:
+            often = f"it has run in {environment} as often as {following} asks for ({done} runs were added)"
+            soaking = failed.get(f"{following}:soak")
+            if soaking is None:
+                return 0, True, often
+            later = f"gh workflow run propose.yml -f environment={following}"
+            return 0, False, f"{often}, and not for as long yet: {soaking}; once it has, propose it: {later}"
         if done == _MOST:
             break
         code, text = run(["gitrain", "deploy", "apply", environment, "--again", "--wait", "900", "--json"])
@@ -48,7 +51,7 @@ def qualify(environment: str, following: str, run: Run) -> tuple[int, bool, str]
             return code or 3, False, f"a run in {environment} did not succeed: {applied.get('reason', 'see the log')}"
         if applied["record"] is None:
             return 0, False, f"nothing ran in {environment}: {applied['reason']}"
-    return 1, False, f"after {_MOST} more runs {following} still asks for more: {lacking[0]}"
+    return 1, False, f"after {_MOST} more runs {following} still asks for more: {lacking}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

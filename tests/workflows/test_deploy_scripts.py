@@ -240,8 +240,10 @@ def test_a_name_that_is_none_is_written_nowhere(tmp_path: Path) -> None:
 class _Rules:
     """A `gitrain` whose rules ask for some runs."""
 
-    def __init__(self, wanted: int, *, deployed: dict[str, Any] | None = None, code: int = 0) -> None:
-        self.wanted, self.runs, self.code = wanted, 0, code
+    def __init__(
+        self, wanted: int, *, deployed: dict[str, Any] | None = None, code: int = 0, soaked: bool = True
+    ) -> None:
+        self.wanted, self.runs, self.code, self.soaked = wanted, 0, code, soaked
         self.deployed = deployed if deployed is not None else {"reason": "probed", "record": {"id": "x"}}
 
     def __call__(self, command: list[str]) -> tuple[int, str]:
@@ -251,9 +253,12 @@ class _Rules:
             return self.code, json.dumps(self.deployed)
         assert command[2:5] == ["promote", "production", "--dry-run"]
         outcome = "PASSED" if self.runs >= self.wanted else "FAILED"
-        soak = {"name": "production:soak", "outcome": "FAILED", "reason": "an hour is to go"}
-        verdicts = [{"name": "production:runs", "outcome": outcome, "reason": f"{self.runs} of {self.wanted}"}, soak]
-        return 1, json.dumps({"verdicts": verdicts})
+        runs = {"name": "production:runs", "outcome": outcome, "reason": f"{self.runs} of {self.wanted}"}
+        soaked = "PASSED" if self.soaked else "FAILED"
+        soak = {"name": "production:soak", "outcome": soaked, "reason": "an hour is to go"}
+        # Whatever else is wrong is told where it is proposed.
+        gates = {"name": "production:gates", "outcome": "FAILED", "reason": "there is none"}
+        return 1, json.dumps({"verdicts": [runs, soak, gates]})
 
 
 @pytest.mark.parametrize("wanted", [0, 1, 3])
@@ -261,6 +266,16 @@ def test_a_release_runs_as_often_as_is_asked_for(wanted: int) -> None:
     rules = _Rules(wanted)
     code, qualified, _ = qualifying.qualify("preprod", "production", rules)
     assert (code, qualified, rules.runs) == (0, True, wanted)
+
+
+@pytest.mark.parametrize("wanted", [0, 2])
+def test_time_to_soak_is_not_waited_for(wanted: int) -> None:
+    rules = _Rules(wanted, soaked=False)
+    code, qualified, said = qualifying.qualify("preprod", "production", rules)
+    # It is as it should be, and nothing is to be proposed yet.
+    assert (code, qualified, rules.runs) == (0, False, wanted)
+    assert "an hour is to go" in said
+    assert "gh workflow run propose.yml -f environment=production" in said
 
 
 def test_a_run_that_fails_qualifies_for_nothing() -> None:
