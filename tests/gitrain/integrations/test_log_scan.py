@@ -1,138 +1,16 @@
-import json
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.gitrain.integrations.logged_records import BROKEN, SCHEMA, WHOLE, at
 from tests.gitrain.serving.predicted import predicted
 
-from gitrain.integrations.log_scan import LogScan, parse_log
+from gitrain.integrations.log_scan import LogScan
 from gitrain.serving.log_records import encode_records
-
-SCHEMA = {
-    "schema_version": pl.Int64(),
-    "time": pl.String(),
-    "request_id": pl.String(),
-    "row": pl.Int64(),
-    "release": pl.String(),
-    "inputs": pl.Struct({"origin": pl.String(), "day": pl.String()}),
-    "features": pl.Struct({"wind": pl.Float64(), "place": pl.String()}),
-    "stale": pl.List(pl.String),
-    "probability": pl.Float64(),
-    "decision": pl.Boolean(),
-}
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-WHOLE = encode_records([predicted(0.25, 0.75, request_id="a", wind=1.5)])
-
-
-def test_records_have_their_types():
-    frame = parse_log(WHOLE, SCHEMA).frame
-
-    assert frame["time"].to_list() == [datetime(2026, 1, 1, 12, tzinfo=UTC)] * 2
-    assert frame["features"].struct.field("wind").to_list() == [1.5, 1.5]
-    assert frame["probability"].to_list() == [0.25, 0.75]
-
-
-@given(junk=st.binary(max_size=60), after=st.booleans())
-def test_whatever_stands_in_a_line_the_others_are_read(junk, after):
-    junk = junk.replace(b"\n", b"")
-    content = WHOLE + junk + b"\n" if after else junk + b"\n" + WHOLE
-
-    found = parse_log(content, SCHEMA)
-
-    assert found.frame.height + found.unreadable in (2, 3)
-    assert found.frame.filter(pl.col("request_id") == "a").height == 2
-
-
-@pytest.mark.parametrize("size", [1, len(WHOLE) // 2, len(WHOLE), 3 * len(WHOLE) + 5, 2**20])
-def test_files_are_parsed_in_blocks_of_whole_lines(size, monkeypatch):
-    content = WHOLE * 2 + b"no record\n\n" + WHOLE + b'{"schema_version": 1, "probability": "text"}\n' + WHOLE + b"{ha"
-    whole = parse_log(content, SCHEMA)
-    monkeypatch.setattr("gitrain.integrations.log_scan._BLOCK", size)
-
-    found = parse_log(content, SCHEMA)
-
-    assert found.frame.equals(whole.frame) and found.frame.height == 8
-    assert found.frame.n_chunks() == 1
-    assert (found.unreadable, found.torn, found.damaged) == (2, 1, whole.damaged)
-
-
-def test_a_line_that_cannot_be_read_makes_its_own_block_slow_alone(monkeypatch):
-    monkeypatch.setattr("gitrain.integrations.log_scan._BLOCK", len(WHOLE))
-    slow = []
-    monkeypatch.setattr("gitrain.integrations.log_scan._record", lambda line, _: slow.append(line))
-
-    found = parse_log(WHOLE * 5 + b"no record\n" + WHOLE * 5, SCHEMA)
-
-    assert b"no record" in slow and len(slow) <= 5
-    assert found.frame.height >= 18
-
-
-@given(cut=st.integers(0, len(WHOLE)))
-def test_a_file_cut_anywhere_gives_its_whole_lines(cut):
-    found = parse_log(WHOLE[:cut], SCHEMA)
-
-    assert found.frame.height == WHOLE[:cut].count(b"\n")
-    assert found.unreadable == 0
-
-
-def at(*hours: float) -> bytes:
-    """A record at each of some hours after noon."""
-    return b"".join(encode_records([predicted(0.5, time=NOON + timedelta(hours=each))]) for each in hours)
-
-
-def places(content: bytes) -> list[tuple[int, float | None, float | None]]:
-    def hours(time: datetime | None) -> float | None:
-        return None if time is None else (time - NOON) / timedelta(hours=1)
-
-    return [(each.lines, hours(each.first), hours(each.last)) for each in parse_log(content, SCHEMA).damaged]
-
-
-BROKEN = b"no record\n"
-NO_TIME = b'{"schema_version": 1}\n'
-
-
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        (at(0, 1) + BROKEN * 2 + at(2, 3) + BROKEN + at(4), [(2, 1, 2), (1, 3, 4)]),
-        (BROKEN + at(5, 6), [(1, 5, 5)]),
-        (at(5, 6) + b"\n" + BROKEN * 3, [(3, 6, 6)]),
-        (at(0) + NO_TIME + BROKEN + NO_TIME + BROKEN + at(7), [(1, 0, 7), (1, 0, 7)]),
-        (at(9) + BROKEN + at(8), [(1, 8, 9)]),
-        (BROKEN * 2, [(2, None, None)]),
-        (NO_TIME + BROKEN, [(1, None, None)]),
-        (at(0, 1), []),
-    ],
-)
-@pytest.mark.parametrize("size", [1, 2**20])
-def test_lines_that_cannot_be_read_are_placed_between_the_records_around_them(content, expected, size, monkeypatch):
-    monkeypatch.setattr("gitrain.integrations.log_scan._BLOCK", size)
-
-    assert places(content) == expected
-
-
-@pytest.mark.parametrize(
-    "time", ["+12345-01-01T00:00:00Z", "0000-12-31T23:59:59Z", "-0001-01-01T00:00:00Z", "9999-12-31T23:59:59-05:00"]
-)
-@pytest.mark.parametrize("other", [b"", BROKEN])
-def test_years_that_python_does_not_know_are_no_times(time, other):
-    strange = json.dumps(json.loads(at(0)) | {"time": time}).encode() + b"\n"
-
-    found = parse_log(at(1) + strange + other + at(2), SCHEMA)
-
-    assert found.frame["time"].to_list() == [NOON + timedelta(hours=1), None, NOON + timedelta(hours=2)]
-    assert len(found.damaged) == bool(other)
-
-
-@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59.999999+00:00"])
-def test_the_first_and_the_last_year_are_times(time):
-    strange = json.dumps(json.loads(at(0)) | {"time": time}).encode() + b"\n"
-
-    assert parse_log(strange, SCHEMA).frame["time"].to_list() == [datetime.fromisoformat(time)]
 
 
 def test_files_are_parsed_once_and_again_when_they_grow(tmp_path, monkeypatch):
@@ -237,7 +115,7 @@ def test_whatever_a_copy_does_to_polars_the_log_is_read(copied, error, monkeypat
     def fails(_):
         raise error
 
-    monkeypatch.setattr("gitrain.integrations.log_scan.pl.read_parquet", fails)
+    monkeypatch.setattr("gitrain.integrations.log_copies.pl.read_parquet", fails)
 
     assert LogScan(log, kept=kept).read(SCHEMA).frame.equals(read.frame)
 
