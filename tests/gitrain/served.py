@@ -12,8 +12,18 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from gitrain.integrations.free_ports import free_port
+
 HOST = "127.0.0.1"
-_PATIENCE = 90
+_PATIENCE = 120
+
+
+def _command(process):
+    """What a process was started with; nothing where it has ended."""
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 class Served:
@@ -43,13 +53,16 @@ class Served:
 
     def raw(self, content):
         """What comes back for some bytes."""
+        found = b""
         with socket.create_connection((HOST, self.port), timeout=_PATIENCE) as connection:
-            connection.sendall(content)
-            connection.shutdown(socket.SHUT_WR)
-            found = b""
-            while part := connection.recv(65536):
-                found += part
-            return found
+            # Who refuses what has come so far may hang up before the rest is sent, or its answer is read.
+            with contextlib.suppress(OSError):
+                connection.sendall(content)
+                connection.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(ConnectionError):
+                while part := connection.recv(65536):
+                    found += part
+        return found
 
     def metrics(self):
         """Value by name and labels, as they stand in the text."""
@@ -66,7 +79,7 @@ class Served:
     def answers(self, path):
         try:
             return self.ask("GET", path)[0] == 200
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return False
 
     @property
@@ -74,10 +87,10 @@ class Served:
         """The processes that answer: the children of the one that was started."""
         found = []
         for task in Path(f"/proc/{self.process.pid}/task").iterdir():
-            found += [int(child) for child in (task / "children").read_text().split()]
-        return [
-            child for child in found if b"_bentoml_impl.worker.service" in Path(f"/proc/{child}/cmdline").read_bytes()
-        ]
+            # A thread, or a child, may end while we look.
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                found += [int(child) for child in (task / "children").read_text().split()]
+        return [child for child in found if b"_bentoml_impl.worker.service" in _command(child)]
 
     def terminate(self):
         """SIGTERM, and the exit code."""
@@ -90,9 +103,7 @@ def serving(root: Path, service: str, folder: Path, *, until: str = "/readyz", *
     """Serve `service` of the project at `root`; what it writes goes into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     log, predictions = folder / "service.log", folder / "predictions"
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     settings = os.environ | {
         "BENTOML_HOME": str(folder / "bentoml"),
         "GITRAIN_PREDICTION_LOG": str(predictions),
@@ -108,5 +119,8 @@ def serving(root: Path, service: str, folder: Path, *, until: str = "/readyz", *
         served.wait_until(lambda: served.answers(until), until)
         yield served
     finally:
-        if process.poll() is None:
-            served.terminate()
+        try:
+            if process.poll() is None:
+                served.terminate()
+        finally:
+            process.kill()

@@ -107,7 +107,7 @@ def test_every_prediction_is_in_the_log(service, row):
     assert found["probability"].to_list() == [each["probability"] for each in answer["predictions"]]
     assert found["inputs"][0]["depot"] == row["depot"]
     assert found["schema_version"].to_list() == [1, 1]
-    assert next(service.predictions.iterdir()).stat().st_mode & 0o777 == 0o640
+    assert {path.stat().st_mode & 0o777 for path in service.predictions.glob("predictions-*.jsonl")} == {0o640}
 
 
 def test_requests_and_predictions_are_counted(service, row):
