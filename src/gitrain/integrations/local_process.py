@@ -18,6 +18,8 @@ LOG = "GITRAIN_LOG"
 
 # A process's start is kept as a fraction of a second that goes through JSON and back unchanged, or nearly.
 _SAME_START = 0.01
+# When nobody was started.
+_GONE = 0.0
 # A runner of GitHub ends, after a job, every process that carries it.
 _TRACKED = "RUNNER_TRACKING_ID"
 
@@ -112,8 +114,12 @@ def start_detached(
         log: what it says is added there.
         environment: its variables; those of this process by default.
 
+    Returns:
+        The process. One that is gone by the time that it can be looked at is returned all the same: it is not alive, as
+        one is not that ends a moment later.
+
     Raises:
-        DeploymentError: it cannot be started, or is gone at once.
+        DeploymentError: it cannot be started.
     """
     # The shell starts it and ends: it then belongs to the machine's first process.
     script = f'nohup "$@" </dev/null >>"${LOG}" 2>&1 & echo $!'
@@ -130,9 +136,12 @@ def start_detached(
         check=False,
     )
     try:
-        process = psutil.Process(int(done.stdout))
-        return LocalProcess(pid=process.pid, started=process.create_time())
-    except (ValueError, psutil.NoSuchProcess) as error:
+        pid = int(done.stdout)
+    except ValueError as error:
         raise DeploymentError(
-            f"{command[0]} could not be started: {done.stderr.strip() or 'it was gone at once'}", fix=f"look at {log}."
+            f"{command[0]} could not be started: {done.stderr.strip()}", fix=f"look at {log}."
         ) from error
+    try:
+        return LocalProcess(pid=pid, started=psutil.Process(pid).create_time())
+    except psutil.NoSuchProcess:
+        return LocalProcess(pid=pid, started=_GONE)

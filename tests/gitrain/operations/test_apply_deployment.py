@@ -8,6 +8,7 @@ import subprocess
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -17,6 +18,7 @@ from gitrain.deployment.record import Ending
 from gitrain.deployment.replicas import UnderWay
 from gitrain.deployment.routing import Backend
 from gitrain.errors import DeploymentError, IntegrationError, PipelineError, ReleaseError, UsageError
+from gitrain.integrations import local_process
 from gitrain.verdicts import Outcome, Verdict
 
 
@@ -97,16 +99,16 @@ def test_without_standby_the_former_release_ends(running):
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "reason"),
+    ("behaviour", "runtime", "reason"),
     [
-        ({"dies": True}, "ended by itself; its log ends with: the model cannot be read"),
-        ({"never_ready": True}, "was not ready within 0.5 s"),
-        ({"fails_smoke": True}, "smoke:stand-in"),
+        ({"dies": True}, {}, "ended by itself; its log ends with: the model cannot be read"),
+        ({"never_ready": True}, {"start_seconds": 0.5}, "was not ready within 0.5 s"),
+        ({"fails_smoke": True}, {}, "smoke:stand-in"),
     ],
 )
-def test_a_release_that_does_not_hold_up_never_gets_a_request(running, behaviour, reason):
+def test_a_release_that_does_not_hold_up_never_gets_a_request(running, behaviour, runtime, reason):
     bad = running.release("1.1.0", **behaviour)
-    running.desire(bad, runtime={"start_seconds": 0.5})
+    running.desire(bad, runtime=runtime)
     pid = running.observe().replicas[0].pid
     done = running.apply()
     assert done.outcome is Outcome.FAILED
@@ -116,6 +118,20 @@ def test_a_release_that_does_not_hold_up_never_gets_a_request(running, behaviour
     assert versions(running) == {"1.0.0": 1}
     assert [each.pid for each in running.observe().replicas] == [pid]
     assert running.observe().under_way is None
+
+
+def test_a_release_that_has_died_before_it_could_be_looked_at_has_failed_like_any_other(running, monkeypatch):
+    def run(*arguments, **options):
+        done = subprocess.run(*arguments, **options)  # noqa: PLW1510  (it is among the options)
+        wait_for(lambda: gone(int(done.stdout)))
+        return done
+
+    running.desire(running.release("1.1.0", dies=True))
+    monkeypatch.setattr(local_process, "subprocess", SimpleNamespace(run=run, DEVNULL=subprocess.DEVNULL))
+    done = running.apply()
+    assert (done.outcome, endings(running)[-1]) == (Outcome.FAILED, ("1.1.0", "deploy", "FAILED"))
+    assert "ended by itself; its log ends with: the model cannot be read" in done.reason
+    assert versions(running) == {"1.0.0": 1}
 
 
 def test_a_first_release_that_does_not_hold_up_leaves_nothing(site):
@@ -414,14 +430,14 @@ def test_a_second_run_waits_and_then_finds_nothing_to_do(running):
     running.desire(running.release("1.1.0"))
     # Both come while somebody else is at it, so both wait.
     with running.deployer.hold("Grace", "2026-01-01T00:00:00+00:00", wait=0):
-        runs = [running.apply_elsewhere(wait=60) for _ in range(2)]
+        runs = [running.apply_elsewhere(wait=120) for _ in range(2)]
         assert [run.stdout.readline().decode().strip() for run in runs] == [BEGINS, BEGINS]
-    told = [run.communicate(timeout=120)[0].decode() for run in runs]
+    told = [run.communicate(timeout=180)[0].decode() for run in runs]
     # One applied; the other came while it did, and found nothing to do afterwards.
     assert [run.returncode for run in runs] == [0, 0], told
     assert sorted(json.loads(said.splitlines()[-1])["kind"] for said in told) == ["deploy", "none"]
     assert endings(running).count(("1.1.0", "deploy", "SUCCEEDED")) == 1
-    assert running.apply(wait=10).plan.kind == "none"
+    assert running.apply(wait=60).plan.kind == "none"
 
 
 def test_a_record_that_cannot_be_kept_is_kept_by_the_next_run(running):
@@ -806,7 +822,15 @@ def processes(site):
     return found
 
 
-def wait_for(condition, seconds=30):
+def gone(pid):
+    """Whether a process has ended; who has to take notice of that is another process, which may never do."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def wait_for(condition, seconds=60):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -834,7 +858,7 @@ def test_runs_that_are_killed_anywhere_are_healed_by_the_next(site):
         former, wanted = site.observe().running.version, records[(attempt + 1) % 3]
         site.desire(wanted, strategy={"standby": draw.random() < 0.5})
         child = site.apply_elsewhere(kill_at=draw.randrange(60))
-        said = child.communicate(timeout=60)[0].decode()
+        said = child.communicate(timeout=180)[0].decode()
         killed += child.returncode == -signal.SIGKILL
         assert child.returncode in (0, -signal.SIGKILL), said
         # Users are served all the time, by the one or by the other.
@@ -867,7 +891,7 @@ def test_runs_that_are_killed_anywhere_lose_no_former_release_that_had_died(runn
     for attempt in range(max(6, KILLS // 4)):
         ended(running, "1.0.0")
         child = running.apply_elsewhere(kill_at=draw.randrange(50))
-        said = child.communicate(timeout=60)[0].decode()
+        said = child.communicate(timeout=180)[0].decode()
         killed += child.returncode == -signal.SIGKILL
         assert child.returncode in (0, -signal.SIGKILL), said
         done = running.apply()
@@ -897,11 +921,11 @@ def test_runs_that_are_killed_at_any_time_are_healed_by_the_next(site):
             child.wait(draw.uniform(0, takes))
         except subprocess.TimeoutExpired:
             child.kill()
-        said = child.communicate(timeout=60)[0].decode()
+        said = child.communicate(timeout=180)[0].decode()
         assert child.returncode in (0, -signal.SIGKILL), said
         killed += child.returncode == -signal.SIGKILL
         assert settled(site, former, wanted.version)
-        assert site.apply(wait=5).outcome is Outcome.PASSED
+        assert site.apply(wait=60).outcome is Outcome.PASSED
         assert versions(site) == {wanted.version: 1}
         assert processes(site) == 1
     assert killed
