@@ -121,11 +121,22 @@ def test_a_release_that_does_not_hold_up_never_gets_a_request(running, behaviour
 
 
 def test_a_release_that_has_died_before_it_could_be_looked_at_has_failed_like_any_other(running, monkeypatch):
+    ended = set()
+
     def run(*arguments, **options):
         done = subprocess.run(*arguments, **options)  # noqa: PLW1510  (it is among the options)
         wait_for(lambda: gone(int(done.stdout)))
+        ended.add(int(done.stdout))
         return done
 
+    class Process(psutil.Process):
+        def __init__(self, pid=None):
+            # As where the system's first process has taken notice of its end already.
+            if pid in ended:
+                raise psutil.NoSuchProcess(pid)
+            super().__init__(pid)
+
+    monkeypatch.setattr(psutil, "Process", Process)
     running.desire(running.release("1.1.0", dies=True))
     monkeypatch.setattr(local_process, "subprocess", SimpleNamespace(run=run, DEVNULL=subprocess.DEVNULL))
     done = running.apply()
