@@ -45,10 +45,11 @@ def test_days_that_are_alike_are_not_taken_for_more_than_they_are():
 
     found = sum(
         bool((limits.lower > limits.reference).any())
-        for limits in (sequential_limits(alike(DAYS), alike(YEAR), 0.05) for _ in range(200))
+        for limits in (sequential_limits(alike(DAYS), alike(YEAR), 0.05) for _ in range(300))
     )
 
-    assert found / 200 <= 0.10
+    # About seven in a hundred; were days taken to be independent, nineteen.
+    assert found / 300 <= 0.12
 
 
 @given(
