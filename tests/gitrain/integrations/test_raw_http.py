@@ -17,7 +17,7 @@ from gitrain.serving.manifest import KnownAnswers
 from gitrain.verdicts import Outcome
 
 GOOD = payloads_of(KnownAnswers.model_validate(KNOWN), "parcels")[0].body
-SENDER = RawHttp(timeout=15, pause=0.01)
+SENDER = RawHttp(timeout=60, pause=0.01)
 
 
 @contextlib.contextmanager

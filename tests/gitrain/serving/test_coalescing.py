@@ -79,7 +79,7 @@ def test_large_ones_hold_up_nobody(coalescer):
         name = threading.current_thread().name.partition("_")[0]
         calls.append((list(items), name))
         if name == "large":
-            assert large_may_end.wait(30)
+            assert large_may_end.wait(60)
         return [2 * item for item in items]
 
     async def run():
@@ -148,14 +148,14 @@ def test_work_that_blocks_runs_beside_the_loop_and_gathers_what_comes_meanwhile(
     def work(items):
         calls.append((list(items), threading.current_thread().name))
         started.set()
-        assert release.wait(30)
+        assert release.wait(60)
         return list(items)
 
     async def run():
         with ThreadPoolExecutor(1, thread_name_prefix="beside") as executor:
             together = coalescer(work, executor=executor)
             first = together.submit(1, 1)
-            await asyncio.to_thread(started.wait, 30)
+            await asyncio.to_thread(started.wait, 60)
             rest = [together.submit(number, 1) for number in (2, 3)]
             await asyncio.sleep(0)
             release.set()
@@ -172,7 +172,7 @@ def test_who_comes_by_a_new_connection_waits_for_one_call_and_not_for_all_before
 
     def held(items):
         begun.set()
-        assert go_on.wait(30)
+        assert go_on.wait(60)
         return work(items)
 
     class Doubled(asyncio.Protocol):
@@ -195,10 +195,10 @@ def test_who_comes_by_a_new_connection_waits_for_one_call_and_not_for_all_before
         thread.start()
         users = []
         for number in range(21):
-            users.append(socket.create_connection(address, timeout=30))
+            users.append(socket.create_connection(address, timeout=60))
             users[-1].sendall(str(number).encode())
             # The loop stands in the first one's call until all others have come.
-            assert begun.wait(30)
+            assert begun.wait(60)
         go_on.set()
         answers = [int(user.recv(100)) for user in users]
         loop.call_soon_threadsafe(loop.stop)
