@@ -1,7 +1,7 @@
 """All that CI checks, in one list. `python -m tools.check` runs it all; names behind it choose.
 
-Every step runs even if an earlier one failed, and its output is shown only if it failed. A tool that is not on this
-machine is named at the end as left out; where STRICT is set, that is a failure.
+Two steps run at the same time. Every one runs even if another failed, and its output is shown only if it failed. A
+tool that is not on this machine is named at the end as left out; where STRICT is set, that is a failure.
 """
 
 import os
@@ -10,11 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import NamedTuple
 
 __all__ = ["STEPS", "LeftOut", "Step", "run"]
 
+# Most steps have a use for one core, and runners have two.
+_AT_ONCE = 2
 _BIN = Path(sys.executable).parent
 _ACTIONLINT = Path("tools/actionlint")
 _ACT = Path("tools/act/requirements.txt")
@@ -83,6 +86,8 @@ def _act() -> Sequence[Sequence[str]]:
 
 
 STEPS = (
+    # The longest begins first: all the others are done meanwhile.
+    Step("wheel", "the wheel, in an environment of its own", lambda: [_module("tools.wheel")]),
     Step("format", "ruff's format", lambda: [_tool("ruff", "format", "--check", "--quiet", ".")]),
     Step("lint", "ruff's rules", lambda: [_tool("ruff", "check", "--quiet", ".")]),
     Step("types", "mypy, strict", lambda: [_tool("mypy")]),
@@ -108,32 +113,52 @@ STEPS = (
     ),
     Step("actionlint", "expressions and shell in workflows", _actionlint),
     Step("act", "workflows as act reads them", _act),
-    Step("wheel", "the wheel, in an environment of its own", lambda: [_module("tools.wheel")]),
 )
 
 
+class _Ended(NamedTuple):
+    """How a step ended: the output of what failed, or why it was left out."""
+
+    seconds: float
+    failure: str = ""
+    left_out: str = ""
+
+    @property
+    def word(self) -> str:
+        return "LEFT OUT" if self.left_out else "FAILED" if self.failure else "ok"
+
+
 def run(steps: Sequence[Step], *, strict: bool, clock: Callable[[], float] = time.monotonic) -> int:
-    """Run the steps one after another and print how each ended; 1 if any failed (or, if `strict`, was left out)."""
-    failed: list[str] = []
-    left_out: list[str] = []
-    for step in steps:
-        start = clock()
-        outcome, detail = "ok", ""
+    """Run the steps and print how each ended, as it ends; 1 if any failed (or, if `strict`, was left out)."""
+    ended: dict[str, _Ended] = {}
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        running = {pool.submit(_end_of, step, clock): step for step in steps}
         try:
-            detail = _first_failure(step.commands())
-            outcome = "FAILED" if detail else "ok"
-        except LeftOut as reason:
-            outcome = "LEFT OUT"
-            left_out.append(f"{step.name}: {reason}")
-        print(f"{step.name:<11} {outcome:<8} {clock() - start:6.1f} s  {step.what}", flush=True)
-        if detail:
-            failed.append(step.name)
-            print("\n".join(f"    {line}" for line in detail.splitlines()), flush=True)
+            for done in as_completed(running):
+                step, end = running[done], done.result()
+                ended[step.name] = end
+                print(f"{step.name:<11} {end.word:<8} {end.seconds:6.1f} s  {step.what}", flush=True)
+                if end.failure:
+                    print("\n".join(f"    {line}" for line in end.failure.splitlines()), flush=True)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    left_out = [f"{step.name}: {ended[step.name].left_out}" for step in steps if ended[step.name].left_out]
+    failed = [step.name for step in steps if ended[step.name].failure]
     for line in left_out:
         print(f"left out: {line}")
     if failed:
         print(f"failed: {', '.join(failed)}")
     return 1 if failed or (strict and left_out) else 0
+
+
+def _end_of(step: Step, clock: Callable[[], float]) -> _Ended:
+    start = clock()
+    try:
+        failure = _first_failure(step.commands())
+    except LeftOut as reason:
+        return _Ended(clock() - start, left_out=str(reason))
+    return _Ended(clock() - start, failure)
 
 
 def _first_failure(commands: Sequence[Sequence[str]]) -> str:
