@@ -102,9 +102,11 @@ class LoadFigures:
         values, counts = np.unique(samples.status, return_counts=True)
         statuses = {int(value): int(count) for value, count in zip(values, counts, strict=True)}
         answered = statuses.get(_OK, 0)
-        # From the first that was due to the last sent or answered: what comes late lowers the rate.
+        # From the first that was due to the last sent or answered: what comes late lowers the rate. Who cannot keep the
+        # schedule falls behind from request to request, by twice the mean at the end: the end itself may be late by
+        # chance, which of a few seconds would be a few per cent.
         start = float(samples.due[0]) if requests else 0.0
-        sending = max(seconds, float(sent.max()) - start) if sent.size else seconds
+        sending = max(seconds, float(samples.due[-1]) - start + 2 * float(lags.mean())) if sent.size else seconds
         answering = max(seconds, float(samples.done[answers].max()) - start) if answered else seconds
         return cls(
             requests=requests,

@@ -138,6 +138,27 @@ def test_each_request_is_counted_once():
     assert figures.lag["max"] == pytest.approx(4)
 
 
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.97])
+def test_a_generator_that_cannot_keep_the_schedule_has_the_rate_that_it_keeps(share):
+    due = arrival_times(40, 3)
+    figures = LoadFigures.of(samples(due, due + 9, sent=due / share), seconds=3)
+
+    assert figures.offered_rate == pytest.approx(40 * share, rel=0.01)
+
+
+def test_one_that_was_late_once_has_kept_it():
+    due = arrival_times(40, 3)
+    sent = due.copy()
+    sent[-3:] = 3.2
+    figures = LoadFigures.of(samples(due, due + 9, sent=sent), seconds=3)
+
+    assert figures.offered_rate == 40
+    assert figures.lag["max"] > 200
+    # All at once at the end is no load of that rate.
+    bunched = LoadFigures.of(samples(due, due + 9, sent=np.full(len(due), 3.0)), seconds=3)
+    assert bunched.offered_rate < 21
+
+
 def test_answers_that_come_late_lower_the_rate():
     figures = LoadFigures.of(samples([0, 1], [0.01, 9.5]), seconds=2)
 
