@@ -1,14 +1,16 @@
 """Start a release as it will be started, within what an environment declares, and ask it everything."""
 
+import contextlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from gitrain.checks.service import (
     CHECKS,
@@ -35,6 +37,7 @@ from gitrain.probes.arrivals import arrival_times
 from gitrain.probes.client import LoadGenerator, ServiceClient
 from gitrain.probes.fuzzing import Fuzzer
 from gitrain.probes.hostile import HostileSender, slow_request
+from gitrain.probes.load import LoadSamples
 from gitrain.probes.payloads import Payload, body_of, payloads_of, predictions_in
 from gitrain.probes.smoke_verdicts import judge_known, read_known
 from gitrain.probes.started import ServedRelease, ServiceStarter, StartedService
@@ -42,12 +45,13 @@ from gitrain.serving.known_answers import request_rows
 from gitrain.serving.manifest import KnownAnswers
 from gitrain.verdicts import Outcome, Verdict
 
-__all__ = ["HttpScorer", "ServiceTools", "check_service", "compare_known"]
+__all__ = ["HttpScorer", "ServiceTools", "check_service", "compare_known", "sent_before"]
 
 _JSON = {"content-type": "application/json"}
 # Requests go on for so long before the service is told to stop, and after it.
 _BEFORE, _AFTER = 0.6, 0.6
-# A request that was sent this shortly before crossed the signal on its way.
+# A request that was sent this shortly before crossed the signal on its way; a generator that is late to wake up is late
+# to send, too.
 _CROSSING = 0.005
 
 
@@ -82,7 +86,7 @@ class ServiceTools:
     known: KnownAnswers
     compare: Callable[[ServiceClient], Verdict] | None
     starter: ServiceStarter
-    open_variables: Callable[[], AbstractContextManager[Mapping[str, str]]]
+    open_variables: Callable[[], contextlib.AbstractContextManager[Mapping[str, str]]]
     open_client: Callable[[str], ServiceClient]
     generator: LoadGenerator
     fuzzer: Fuzzer
@@ -222,6 +226,18 @@ class HttpScorer:
         return float(predictions[0]["probability"])
 
 
+def sent_before(samples: LoadSamples, told: float) -> NDArray[np.bool_]:
+    """Which requests the service had before a moment, shape (requests,): sent early enough to have arrived by then.
+
+    Args:
+        samples: the requests.
+        told: the moment, by the clock of the load.
+    """
+    late = samples.sent - samples.due
+    crossing = _CROSSING + float(np.nanmax(late, initial=0.0))
+    return np.asarray(samples.started + samples.sent < told - crossing)
+
+
 def _drain(tools: ServiceTools, service: StartedService, payloads: Sequence[Payload]) -> Verdict:
     """Tell the service to stop while requests arrive, one of them slowly."""
     runtime = tools.runtime
@@ -240,6 +256,9 @@ def _drain(tools: ServiceTools, service: StartedService, payloads: Sequence[Payl
         tools.sleep(_BEFORE / 2)
         slowly = pool.submit(tools.sender.send, service.url, slow)
         tools.sleep(_BEFORE / 2)
+        # Connections are taken in turn: once this one was, the slow one has been, however busy the machine is.
+        with contextlib.suppress(IntegrationError):
+            tools.open_client(service.url).send("GET", "/readyz")
         told = tools.clock()
         stopped = service.stop(runtime.stop_seconds)
         samples = loading.result()
@@ -247,9 +266,8 @@ def _drain(tools: ServiceTools, service: StartedService, payloads: Sequence[Payl
             answer = slowly.result()
         except IntegrationError as error:
             return Verdict(name=DRAINS, outcome=Outcome.FAILED, reason=error.what)
-    before = samples.started + samples.sent < told - _CROSSING
     return judge_drain(
-        samples.status[before],
+        samples.status[sent_before(samples, told)],
         answer.reply is not None and answer.reply.status == 200,
         exit_code=stopped.exit_code,
         seconds=stopped.seconds,

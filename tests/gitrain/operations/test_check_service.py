@@ -4,8 +4,10 @@ import contextlib
 import platform
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.gitrain.checks.defects import SeededDefect
 from tests.gitrain.probes.fakes import InstantLoad, PoliteSender, SilentFuzzer
@@ -18,7 +20,7 @@ from gitrain.integrations.http_load import HttpLoad
 from gitrain.integrations.raw_http import RawHttp
 from gitrain.integrations.schemathesis import Schemathesis
 from gitrain.integrations.served_process import ServedProcess
-from gitrain.operations.check_service import ServiceTools, check_service
+from gitrain.operations.check_service import ServiceTools, check_service, sent_before
 from gitrain.probes.started import BuiltFor, ServedRelease
 from gitrain.serving.manifest import KnownAnswers
 from gitrain.verdicts import Outcome, Verdict
@@ -38,16 +40,15 @@ def tools(*defects: str, real: str = "", memory: str = "180Mi") -> ServiceTools:
             facts={"version": "1.4.0", "commit": "0" * 40},
             built_for=BuiltFor(python=PYTHON, machine=platform.machine(), libraries={"numpy": frozenset({"2.0.0"})}),
         ),
-        # A machine that runs other tests beside these is slow to start anything.
+        # A machine that runs other tests beside these is slow to start anything, and to answer.
         runtime=Runtime(
             resources=Resources(memory=memory, cpu=1),
-            start_seconds=2 if {"slow-start", "unready"} & set(defects) else 30,
+            start_seconds=2 if {"slow-start", "unready"} & set(defects) else 60,
             load_seconds=5,
-            stop_seconds=2 if "deaf" in defects else 20,
+            stop_seconds=2 if "deaf" in defects else 60,
         ),
-        load=LoadProbe(
-            rate=40, seconds=2.5, warm_up_seconds=0.3, limits=LoadLimits(p50_ms=100, errors=0.0, refused=0.0)
-        ),
+        # With few requests a moment in which the generator is late takes less than one of them from the schedule.
+        load=LoadProbe(rate=10, seconds=3, warm_up_seconds=0.3, limits=LoadLimits(p50_ms=400, errors=0.0, refused=0.0)),
         requests=25,
         seed=0,
         known=KnownAnswers.model_validate(KNOWN),
@@ -64,6 +65,13 @@ def tools(*defects: str, real: str = "", memory: str = "180Mi") -> ServiceTools:
     )
 
 
+def sent_samples(sent, *, late):
+    sent = np.array(sent, dtype=np.float64)
+    due = sent.copy()
+    due[:1] -= late
+    return replace(InstantLoad().run("", due, [], timeout=1, progress=str), started=10.0, sent=sent)
+
+
 def verdicts_of(found: ServiceTools) -> dict[str, Verdict]:
     verdicts = check_service(found)
     assert [verdict.name for verdict in verdicts] == [definition.name for definition in rules.CHECKS]
@@ -76,7 +84,7 @@ def test_an_honest_service_passes_everything():
     verdicts = verdicts_of(honest)
 
     assert {name: each.reason for name, each in verdicts.items() if each.outcome is not Outcome.PASSED} == {}
-    assert verdicts[rules.DRAINS].figures["requests"] >= 10
+    assert verdicts[rules.DRAINS].figures["requests"] >= 3
 
 
 DEFECTS: list[tuple[str, str, tuple[str, ...], str, str]] = [
@@ -90,7 +98,7 @@ DEFECTS: list[tuple[str, str, tuple[str, ...], str, str]] = [
     (rules.CONTRACT, "a 500 for some bodies that the description allows", ("error-5",), "contract", "Server error"),
     (rules.CONTRACT, "an answer without a field that is described", ("shape",), "contract", "Response violates schema"),
     (rules.CORRECT, "0.01 is added to each score", ("shift",), "", "6 of 6 known rows get a wrong answer"),
-    (rules.LOAD, "requests take 35 ms each, one at a time, and 40 a second are due", ("slow",), "load", "half of the"),
+    (rules.LOAD, "requests take 0.15 s each, one at a time, and 10 a second are due", ("slow",), "load", "half of the"),
     (rules.LOAD, "one request in ten is refused", ("refuse",), "load", "answered with 429"),
     (rules.MEMORY, "the service takes 200 MiB more than it declares", ("leak",), "", "180 are declared"),
     (rules.DRAINS, "the service does not stop when it is told to", ("deaf",), "drains", "had to be killed"),
@@ -111,6 +119,16 @@ def test_a_seeded_defect_is_found(check: str, defect: str, sown: tuple[str, ...]
     others = {name for name, each in verdicts.items() if each.outcome is Outcome.FAILED and name != check}
     # Nothing but its own check fails; a slow service may be slow to stop too, and a known row be among the refused.
     assert others <= {"slow": {rules.DRAINS}, "refuse": {rules.CORRECT}}.get(sown[0], set())
+
+
+def test_what_a_late_generator_sent_right_before_the_signal_is_not_the_services_loss():
+    """Told to stop at 10.6 s by the clock; the last request before was sent 15 ms earlier, which is soon enough."""
+    told, due = 10.6, [0.1, 0.585, np.nan, 0.7]
+    assert sent_before(sent_samples(due, late=0.0), told).tolist() == [True, True, False, False]
+    # The same by a generator that is up to 30 ms late: as late as that it may have arrived.
+    late = sent_samples([0.1, 0.585, np.nan, 0.7], late=0.03)
+    assert sent_before(late, told).tolist() == [True, False, False, False]
+    assert sent_before(sent_samples([], late=0.0), told).tolist() == []
 
 
 def test_every_check_has_a_seeded_defect():

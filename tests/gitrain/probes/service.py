@@ -144,7 +144,7 @@ def application(*defects: str) -> Starlette:
         defects: ``error-ROWS``: 500 for so many rows and more; ``shift``: adds 0.01 to each score; ``stall``: the third
             second of each ten stands still; ``lies``: says another version; ``stale``, ``missing``: says so of each
             row; ``unready``: never ready; ``shape``: an answer without a field; ``refuse``: 429 for one request in ten;
-            ``hang``: answers nothing; ``text``: errors as plain text; ``slow``: 35 ms for each request, one at a time;
+            ``hang``: answers nothing; ``text``: errors as plain text; ``slow``: 0.15 s for each request, one at a time;
             ``leak``: takes 200 MiB with the first request; ``python``, ``library``: runs with others than it was
             built for; ``slow-model``: took long to read the model. As a process also ``crash`` and ``slow-start``,
             ``deaf``: does not stop when told to, ``rude``: stops at once.
@@ -160,7 +160,7 @@ def application(*defects: str) -> Starlette:
         if "hang" in said:
             await asyncio.sleep(30)
         if "slow" in said:
-            time.sleep(0.035)
+            time.sleep(0.15)
         if "leak" in said and "kept" not in state:
             state["kept"] = os.urandom(200 * 2**20)
         if "stall" in said and state["requests"] == 100:
@@ -238,14 +238,15 @@ def serving(*defects: str) -> Iterator[str]:
     port = listening.getsockname()[1]
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
-    deadline = time.monotonic() + 30
-    while not server.started and time.monotonic() < deadline:
+    deadline = time.monotonic() + 60
+    while not server.started:
+        assert time.monotonic() < deadline
         time.sleep(0.005)
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = server.force_exit = True
-        thread.join(10)
+        thread.join(60)
         listening.close()
 
 
