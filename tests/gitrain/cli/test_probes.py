@@ -28,7 +28,7 @@ def root(tmp_path):
         "probes:\n"
         "  smoke: {ready_seconds: 20}\n"
         "  contract: {requests: 5}\n"
-        "  load: {rate: 100, seconds: 1.2, warm_up_seconds: 0.1, limits: {p99_ms: 5000, missing: 0.1}}\n"
+        "  load: {rate: 100, seconds: 5, warm_up_seconds: 0.1, limits: {p99_ms: 5000, missing: 0.1}}\n"
     )
     return tmp_path
 
@@ -61,7 +61,7 @@ def test_load_takes_limits_from_the_environment_and_from_options(root, url, caps
     out = root / "report.json"
 
     code = run(
-        root, "load", url, "--environment", "preprod", "--rate", "120", "--limit", "p50_ms=4000", "--out", str(out),
+        root, "load", url, "--environment", "preprod", "--rate", "30", "--limit", "p50_ms=4000", "--out", str(out),
         "--json",
     )  # fmt: skip
 
@@ -71,7 +71,7 @@ def test_load_takes_limits_from_the_environment_and_from_options(root, url, caps
     assert report == parse_json(ProbeReport, shown, source="stdout")
     assert report.environment == "preprod"
     by_name = {each.name: each for each in report.verdicts}
-    assert by_name["load:schedule"].figures["wanted_rate"] == pytest.approx(120, abs=1)
+    assert by_name["load:schedule"].figures["wanted_rate"] == pytest.approx(30, abs=1)
     assert by_name["load:p99"].figures["limit_ms"] == 5000
     assert by_name["load:p50"].figures["limit_ms"] == 4000
     assert by_name["load:missing"].figures["missing"] == 0

@@ -4,14 +4,13 @@ import http.client
 import json
 import os
 import shutil
-import signal
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -89,7 +88,7 @@ def proxy(tmp_path: Path, port: int) -> Iterator[CaddyProxy]:
 
 
 def connect(port: int) -> http.client.HTTPConnection:
-    return http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    return http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
 
 def ask_by(connection: http.client.HTTPConnection) -> tuple[int, str]:
@@ -105,11 +104,23 @@ def ask(port: int) -> tuple[int, str]:
 
 def process_of(port: int) -> psutil.Process:
     for process in psutil.process_iter(["name"]):
-        if process.info["name"] == "caddy" and port in {
-            each.laddr.port for each in process.net_connections("inet") if each.status == "LISTEN"
-        }:
-            return process
+        # Another test's Caddy may end while it is looked at.
+        with suppress(psutil.Error):
+            if process.info["name"] == "caddy" and port in {
+                each.laddr.port for each in process.net_connections("inet") if each.status == "LISTEN"
+            }:
+                return process
     raise AssertionError(f"nobody listens on {port}")
+
+
+def kill(process: psutil.Process) -> None:
+    """Kill a process and wait for its end; of that nobody needs to have taken notice."""
+    process.kill()
+    end = time.monotonic() + 60
+    with suppress(psutil.NoSuchProcess):
+        while process.status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < end
+            time.sleep(0.01)
 
 
 def test_requests_go_where_they_are_sent(proxy, port, replicas) -> None:
@@ -149,22 +160,27 @@ def steady_load(port: int) -> Iterator[Counter[str]]:
     users = [threading.Thread(target=ask_on) for _ in range(4)]
     for user in users:
         user.start()
-    yield answers
-    stop.set()
-    for user in users:
-        user.join()
+    try:
+        yield answers
+    finally:
+        stop.set()
+        for user in users:
+            user.join()
 
 
 def test_no_request_fails_while_the_traffic_moves_to_and_fro(proxy, port, replicas) -> None:
     new, old = replicas
     proxy.route([Backend(old.port, 1)])
+    moved, end = 0, time.monotonic() + 120
     with steady_load(port) as answers:
-        for _ in range(10):
+        # However fast the one is and the other slow: each move meets requests.
+        while moved < 10 or answers.total() <= 100:
+            assert time.monotonic() < end
             proxy.route([Backend(new.port, 1), Backend(old.port, 9)])
             proxy.route([Backend(new.port, 1)])
             proxy.route([Backend(old.port, 1)])
+            moved += 1
     assert set(answers) == {"200"}
-    assert answers["200"] > 100
 
 
 def test_a_replica_that_went_away_costs_no_request(proxy, port, replicas) -> None:
@@ -180,9 +196,7 @@ def test_a_killed_proxy_comes_back_as_it_was(proxy, port, replicas) -> None:
     new, _ = replicas
     assert proxy.restart() is False
     proxy.route([Backend(new.port, 1)])
-    process = process_of(port)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait(10)
+    kill(process_of(port))
     assert proxy.routed() is None
     assert proxy.restart() is True
     assert ask(port) == (200, str(new.port))
@@ -320,7 +334,7 @@ def predict(port: int) -> int:
 def seen_by(requests, number: int) -> Counter[tuple[int, int]]:
     """The log is written a moment after the answer."""
     seen: Counter[tuple[int, int]] = Counter()
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while seen.total() < number:
         assert time.monotonic() < end
         seen.update((each.port, each.status) for each in requests())

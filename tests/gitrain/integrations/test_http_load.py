@@ -48,10 +48,10 @@ def process(*defects):
         child.wait()
 
 
-def closed_loop(url, seconds):
+def closed_loop(url, requests):
     """The latencies that one caller sees who asks again once it was answered."""
-    client, found, end = HttpClient(url=url), [], time.monotonic() + seconds
-    while time.monotonic() < end:
+    client, found = HttpClient(url=url), []
+    for _ in range(requests):
         begun = time.monotonic()
         assert client.send("POST", "/predict", PAYLOADS[0].body, {"content-type": "application/json"}).status == 200
         found.append(time.monotonic() - begun)
@@ -64,7 +64,7 @@ def test_a_stall_shows_as_users_see_it_and_not_to_one_caller():
     with process("stall") as url:
         samples = run(url, 150, 1.5)
     with process("stall") as url:
-        in_turn = closed_loop(url, 1.5)
+        in_turn = closed_loop(url, 600)
 
     figures = LoadFigures.of(samples, seconds=1.5)
     assert figures.errors == 0
@@ -72,7 +72,7 @@ def test_a_stall_shows_as_users_see_it_and_not_to_one_caller():
     assert percentile(waited, 0.9) > 0.1
     assert figures.latency["p99"] > 250
     assert figures.longest_pause > 250
-    # One caller met the stall too, once, and its percentile hides it.
+    # One caller met the stall too, once in 600, and its percentile hides it.
     assert in_turn.max() > 0.29
     assert percentile(in_turn, 0.99) < 0.25
 
@@ -94,20 +94,20 @@ def test_each_request_is_sent_when_due_and_its_answer_counted():
 
 def test_a_service_that_hangs_is_given_up_and_does_not_stop_the_others():
     with serving("hang") as url:
-        samples = run(url, 20, 0.5, timeout=1.0)
+        samples = run(url, 20, 0.5, timeout=3.0)
 
     assert (samples.status == 0).all()
-    assert set(samples.lost) == {"none within 1 s"}
+    assert set(samples.lost) == {"none within 3 s"}
     assert not np.isnan(samples.sent).any()
-    assert np.allclose(samples.done - samples.due, 1.0)
+    assert np.allclose(samples.done - samples.due, 3.0)
 
 
 def test_where_nobody_listens_every_user_waits_in_vain():
-    samples = run("http://127.0.0.1:9", 50, 0.2, timeout=3.0)
+    samples = run("http://127.0.0.1:9", 50, 0.2, timeout=30.0)
 
     assert (samples.status == 0).all()
     assert set(samples.lost) == {"ClientConnectorError ECONNREFUSED"}
-    assert np.allclose(samples.done - samples.due, 3.0)
+    assert np.allclose(samples.done - samples.due, 30.0)
 
 
 @pytest.mark.parametrize(
@@ -138,15 +138,15 @@ def test_an_answer_that_is_none_is_an_error(garbage, why):
     ready: list = []
     thread = threading.Thread(target=lambda: asyncio.run(serve(ready)))
     thread.start()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not ready and time.monotonic() < deadline:
         time.sleep(0.01)
     loop, port = ready[0]
     try:
-        samples = run(f"http://127.0.0.1:{port}", 20, 0.2, timeout=2.0)
+        samples = run(f"http://127.0.0.1:{port}", 20, 0.2, timeout=30.0)
     finally:
         loop.call_soon_threadsafe(lambda: [task.cancel() for task in asyncio.all_tasks(loop)])
-        thread.join(10)
+        thread.join(60)
 
     assert (samples.status == 0).all()
     assert set(samples.lost) == {why}

@@ -24,7 +24,7 @@ schema_version: 1
 runtime: {resources: {memory: 700Mi, cpu: 1}, start_seconds: 90, load_seconds: 30, stop_seconds: 60}
 probes:
   contract: {requests: 8}
-  load: {rate: 20, seconds: 2, warm_up_seconds: 0.5, limits: {p50_ms: 2000, missing: 0, stale: 0}}
+  load: {rate: 4, seconds: 4, warm_up_seconds: 0.5, limits: {p50_ms: 2000, missing: 0, stale: 0}}
 """
 
 
