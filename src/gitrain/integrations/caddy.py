@@ -7,6 +7,7 @@ socket of this user alone, whose place is in the configuration; should it be gon
 """
 
 import contextlib
+import errno
 import hashlib
 import http.client
 import json
@@ -39,6 +40,7 @@ _SERVER = "environment"
 _UNIX, _MODE = "unix/", "|0600"
 _START_SECONDS = 10.0
 _ANSWER_SECONDS = 10.0
+_FREE_SECONDS = 2.0
 
 
 def find_caddy() -> str:
@@ -69,7 +71,8 @@ class CaddyProxy:
     """A `gitrain.deployment.routing.Proxy`.
 
     Args:
-        folder: of its configuration and its log; made if need be.
+        folder: of its configuration and its log; made if need be. Those beside it are of the same environment, at other
+            addresses.
         listen: the address that users reach, e.g. ``127.0.0.1:8080``.
         try_seconds: for so long a request that no backend has taken yet is offered to others.
         grace_seconds: how long requests under way may take when the proxy ends.
@@ -225,6 +228,7 @@ class CaddyProxy:
         program = self._program()
         # One that runs and does not answer holds the port.
         self._end()
+        self._need_address()
         socket_file = self._socket
         if socket_file is not None:
             # A Caddy that was killed leaves its socket behind.
@@ -242,6 +246,34 @@ class CaddyProxy:
         self._wait(lambda: self._answers() or not process.alive, _START_SECONDS, "did not start")
         if not process.alive:
             raise self._failed("ended at once")
+
+    def _need_address(self) -> None:
+        """Raise if somebody else listens there. Caddy would share: half of the users of one would be the other's."""
+        for _ in range(int(_FREE_SECONDS / 0.05)):
+            if not _listened_at(self._listen) or self._moves():
+                return
+            # Who looks for a free port holds it for a moment.
+            self._pause(0.05)
+        raise DeploymentError(
+            f"{self._listen}: address already in use: another environment, or another program, listens there",
+            fix="give each environment of this machine a `runtime.listen` of its own; who listens is shown by "
+            f"`ss -ltnp sport = :{self._listen.rpartition(':')[2]}`.",
+        )
+
+    def _moves(self) -> bool:
+        """Whether it is this environment that listens at the port, and is to do so at another address."""
+        port = self._listen.rpartition(":")[2]
+        others = [CaddyProxy(folder, "") for folder in self._folder.parent.iterdir() if folder != self._folder]
+        return any(other._port == port and other._answers() for other in others)
+
+    @property
+    def _port(self) -> str | None:
+        """Of the address where Caddy was told to listen; None if it never was."""
+        try:
+            told = json.loads((self._folder / _CONFIG).read_text(encoding="utf-8"))
+            return str(told["apps"]["http"]["servers"][_SERVER]["listen"][0]).rpartition(":")[2]
+        except (OSError, ValueError, LookupError, TypeError):
+            return None
 
     def _end(self) -> None:
         """End what runs of this folder's Caddy, whether its admin interface answers or not."""
@@ -332,6 +364,26 @@ def _only_mine(folder: Path) -> None:
             f"{folder} is open to other users of this machine",
             fix=f"remove it, or `chmod 700 {folder}` if it is yours.",
         )
+
+
+def _listened_at(address: str) -> bool:
+    """Whether somebody listens at HOST:PORT; also where they let others listen beside them."""
+    host, _, port = address.rpartition(":")
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+    except OSError:
+        # Caddy says what is wrong with it.
+        return False
+    for family, kind, protocol, _, place in found:
+        with contextlib.closing(socket.socket(family, kind, protocol)) as tried:
+            # Connections that linger are nobody who listens.
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                tried.bind(place)
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    return True
+    return False
 
 
 def _slot(number: int) -> str:
