@@ -12,7 +12,7 @@ import pytest
 
 from gitrain.integrations.free_ports import free_port
 
-_SECONDS = 10.0
+_SECONDS = 60.0
 
 
 @contextlib.contextmanager

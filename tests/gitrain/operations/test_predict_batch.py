@@ -195,27 +195,39 @@ def test_no_rows_give_no_predictions(run, rows, source, tmp_path):
 
 
 class Interrupted:
-    """A predictor that fails at its third call, and counts them."""
+    """A predictor that fails for one row, and remembers what it was asked for."""
 
-    def __init__(self, predictor, *, fails=True):
+    def __init__(self, predictor, *, fails_for=None):
         self.predictor = predictor
-        self.calls = 0
-        self.fails = fails
+        self.fails_for = fails_for
+        self.asked = []
 
     def predict(self, frame):
-        self.calls += 1
-        if self.fails and self.calls == 3:
+        # Of several threads, in whichever order.
+        self.asked.append(frame["parcel"][0])
+        if self.fails_for in frame["parcel"]:
             raise IntegrationError("the store is away", fix="wait.")
         return self.predictor.predict(frame)
 
 
-def interrupted(run, tmp_path) -> int:
-    """How many of the six parts were done: what had begun when one failed is ended."""
-    with pytest.raises(IntegrationError):
-        run(changed=lambda files: replace(files.batch, predictor=Interrupted(files.batch.predictor)))
-    done = len(list((tmp_path / "out.parquet.parts").glob("*.json")))
-    assert 2 <= done <= 5
-    return done
+@pytest.fixture
+def interrupted(run, rows, tmp_path):
+    """Has the third of six parts fail; how many were done: what had begun by then is ended."""
+    third = rows["parcel"][2 * PART_ROWS]
+
+    def call() -> int:
+        with pytest.raises(IntegrationError):
+            run(
+                changed=lambda files: replace(
+                    files.batch, predictor=Interrupted(files.batch.predictor, fails_for=third)
+                )
+            )
+        done = {path.stem for path in (tmp_path / "out.parquet.parts").glob("*.json")} - {"plan"}
+        assert {"000000", "000001"} <= done
+        assert "000002" not in done
+        return len(done)
+
+    return call
 
 
 def again(run, **changes) -> int:
@@ -223,35 +235,35 @@ def again(run, **changes) -> int:
     seen = []
 
     def changed(files):
-        seen.append(Interrupted(files.batch.predictor, fails=False))
+        seen.append(Interrupted(files.batch.predictor))
         return replace(files.batch, predictor=seen[0], **changes)
 
     assert run(changed=changed).predicted == 900
-    return seen[0].calls
+    return len(seen[0].asked)
 
 
-def test_what_is_done_is_not_done_again(run, tmp_path):
-    done = interrupted(run, tmp_path)
+def test_what_is_done_is_not_done_again(run, interrupted):
+    done = interrupted()
     assert again(run) == 6 - done
 
 
 @pytest.mark.parametrize("file", ["000001.parquet", "000001.json", "000000.json"])
 @pytest.mark.parametrize("content", [b"", b"{}", b"PAR1PAR1"])
-def test_a_damaged_part_is_done_again(run, tmp_path, file, content):
-    done = interrupted(run, tmp_path)
+def test_a_damaged_part_is_done_again(run, interrupted, tmp_path, file, content):
+    done = interrupted()
     (tmp_path / "out.parquet.parts" / file).write_bytes(content)
     assert again(run) == 6 - done + 1
 
 
-def test_another_release_or_store_or_part_size_starts_anew(run, tmp_path):
-    interrupted(run, tmp_path)
+def test_another_release_or_store_or_part_size_starts_anew(run, interrupted):
+    interrupted()
     assert again(run, digest="another") == 6
-    interrupted(run, tmp_path)
+    interrupted()
     assert again(lambda **options: run(part_rows=300, **options)) == 3
 
 
-def test_other_rows_start_anew(run, rows, source, tmp_path):
-    interrupted(run, tmp_path)
+def test_other_rows_start_anew(run, interrupted, rows, source):
+    interrupted()
     rows.with_columns(weight=pl.col("weight") / 2).write_parquet(source)
     assert again(run) == 6
 

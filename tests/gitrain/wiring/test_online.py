@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -151,13 +152,18 @@ def test_threads_look_up_while_batches_come_and_go(parcels, tmp_path):
     threads = [threading.Thread(target=look) for _ in range(3)]
     for thread in threads:
         thread.start()
-    for through in (first, last, first, last):
-        assert main([*command, "--since", first, "--through", through]) == 0
-    done.set()
-    for thread in threads:
-        thread.join()
+    try:
+        for through in (first, last, first, last):
+            assert main([*command, "--since", first, "--through", through]) == 0
+        deadline = time.monotonic() + 60
+        while True not in seen and not errors:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
     assert not errors
-    assert True in seen
     lookup.close()
 
 
