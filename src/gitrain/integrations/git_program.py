@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gitrain.errors import IntegrationError
 
-__all__ = ["ELSEWHERE", "run_git", "without_forge", "workflow_author"]
+__all__ = ["ELSEWHERE", "OVERTAKEN", "run_git", "without_forge", "workflow_author"]
 
 #: What `git rev-parse --local-env-vars` names: set inside hooks and aliases, they would point us at another repository.
 ELSEWHERE = (
@@ -24,6 +24,9 @@ ELSEWHERE = (
     "GIT_SHALLOW_FILE",
     "GIT_WORK_TREE",
 )
+
+#: What Git says to whoever changes a name at the same time as somebody else, and is not the first.
+OVERTAKEN = ("[rejected]", "cannot lock ref", "failed to update ref", "incorrect old value")
 
 _TOKENS = ("GH_ENTERPRISE_TOKEN", "GH_TOKEN", "GITHUB_ENTERPRISE_TOKEN", "GITHUB_TOKEN")
 _SETTINGS = ("GIT_CONFIG_COUNT", "GIT_CONFIG_KEY_", "GIT_CONFIG_PARAMETERS", "GIT_CONFIG_VALUE_")

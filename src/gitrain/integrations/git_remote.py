@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from gitrain.environments.forge import ForgeHead, Proposal, ProposalState
 from gitrain.errors import DeploymentError, IntegrationError, PipelineError, UsageError
-from gitrain.integrations.git_program import run_git, workflow_author
+from gitrain.integrations.git_program import OVERTAKEN, run_git, workflow_author
 
 __all__ = ["GitRemote", "token_header"]
 
@@ -81,13 +81,21 @@ class GitRemote:
 
     def branch(self, name: str) -> str | None:
         """The newest commit of a branch, fetched; None if there is no such branch."""
-        listing = self._run("ls-remote", self.remote, f"refs/heads/{name}").decode(errors="replace")
-        commits = [line.split("\t")[0] for line in listing.splitlines() if line.endswith(f"\trefs/heads/{name}")]
-        if not commits:
-            return None
         tracking = f"+refs/heads/{name}:refs/remotes/{self.remote}/{name}"
-        self._run("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", self.remote, tracking)
-        return commits[0]
+        attempt = 0
+        while True:
+            listing = self._run("ls-remote", self.remote, f"refs/heads/{name}").decode(errors="replace")
+            commits = [line.split("\t")[0] for line in listing.splitlines() if line.endswith(f"\trefs/heads/{name}")]
+            if not commits:
+                return None
+            done = self._try("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", self.remote, tracking)
+            if done.returncode == 0:
+                return commits[0]
+            # Somebody else fetches it into this clone, or took it away, at this moment.
+            said = done.stderr.decode(errors="replace")
+            attempt += 1
+            if attempt == _TRIES or not any(word in said for word in (*OVERTAKEN, "couldn't find remote ref")):
+                raise self._failure("fetch", done)
 
     def proposal(self, branch: str) -> Proposal | None:
         """A branch as what it proposes for the default branch: merged, or open; None if there is no such branch."""
@@ -135,7 +143,7 @@ class GitRemote:
         done = self._try("push", "--porcelain", "--no-verify", "--atomic", lease, self.remote, *wanted)
         if done.returncode != 0:
             said = done.stdout.decode(errors="replace") + done.stderr.decode(errors="replace")
-            if "stale info" in said or "cannot lock ref" in said:
+            if any(word in said for word in OVERTAKEN):
                 return False
             raise self._failure("push", done)
         return True
@@ -191,7 +199,7 @@ class GitRemote:
         if done.returncode == 0:
             return True
         said = done.stdout.decode(errors="replace") + done.stderr.decode(errors="replace")
-        if "stale info" in said or "cannot lock ref" in said or "fetch first" in said:
+        if any(word in said for word in OVERTAKEN):
             return False
         raise self._failure("push", done)
 

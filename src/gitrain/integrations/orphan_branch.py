@@ -12,13 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gitrain.errors import PipelineError
-from gitrain.integrations.git_program import run_git
+from gitrain.integrations.git_program import OVERTAKEN, run_git
 
 __all__ = ["BranchChange", "BranchState", "OrphanBranch"]
 
 _TRIES = 10
-# What Git says to whoever was not the first.
-_OVERTAKEN = ("[rejected]", "cannot lock ref", "failed to update ref", "incorrect old value")
 _NOBODY = {"GIT_AUTHOR_NAME": "gitrain", "GIT_AUTHOR_EMAIL": "gitrain@localhost"}
 _COMMITTER = {"GIT_COMMITTER_NAME": "gitrain", "GIT_COMMITTER_EMAIL": "gitrain@localhost"}
 
@@ -90,7 +88,7 @@ class OrphanBranch:
                 return True
             said = done.stderr.decode(errors="replace")
             attempt += 1
-            if attempt == self.tries or not any(word in said for word in _OVERTAKEN):
+            if attempt == self.tries or not any(word in said for word in OVERTAKEN):
                 raise self.failure("push" if shared else "update-ref", done)
             self.pause(0.05 * attempt)
 
