@@ -1,6 +1,7 @@
 """A remote that several look at, and change, from one clone at the same time."""
 
 import threading
+from functools import partial
 
 import pytest
 from tests.gitrain.forge import git
@@ -78,6 +79,5 @@ def test_one_of_many_that_push_at_once_is_the_first(remote):
     for number in range(4):
         tree = git(remote.root, "rev-parse", "HEAD^{tree}")
         commits = [git(remote.root, "commit-tree", tree, "-m", f"{number}-{each}") for each in range(6)]
-        waiting = iter(commits)
-        pushed = at_once(6, lambda waiting=waiting: remote.push(next(waiting), f"feature-{number}", None))
-        assert sorted(pushed) == [False] * 5 + [True]
+        push = partial(remote.push, branch=f"feature-{number}", expected=None)
+        assert sorted(at_once(6, lambda push=push, waiting=iter(commits): push(next(waiting)))) == [False] * 5 + [True]
