@@ -27,17 +27,17 @@ def move(remote, branch):
     return git(other, "rev-parse", "HEAD")
 
 
-def at_once(number, call):
-    """What so many threads come to; errors are told as what they say."""
+def at_once(calls):
+    """What the calls come to, each in a thread of its own; errors are told as what they say."""
     found = []
 
-    def tell():
+    def tell(call):
         try:
             found.append(call())
         except IntegrationError as error:
             found.append(error.what)
 
-    threads = [threading.Thread(target=tell) for _ in range(number)]
+    threads = [threading.Thread(target=tell, args=(call,)) for call in calls]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -48,7 +48,7 @@ def at_once(number, call):
 def test_many_see_a_branch_that_moves_in_one_clone(remote):
     for _ in range(4):
         tip = move(remote, "feature")
-        assert at_once(6, lambda: remote.branch("feature")) == [tip] * 6
+        assert at_once([partial(remote.branch, "feature")] * 6) == [tip] * 6
         assert git(remote.root, "rev-parse", "refs/remotes/origin/feature") == tip
 
 
@@ -79,5 +79,5 @@ def test_one_of_many_that_push_at_once_is_the_first(remote):
     for number in range(4):
         tree = git(remote.root, "rev-parse", "HEAD^{tree}")
         commits = [git(remote.root, "commit-tree", tree, "-m", f"{number}-{each}") for each in range(6)]
-        push = partial(remote.push, branch=f"feature-{number}", expected=None)
-        assert sorted(at_once(6, lambda push=push, waiting=iter(commits): push(next(waiting)))) == [False] * 5 + [True]
+        pushed = at_once([partial(remote.push, commit, f"feature-{number}", None) for commit in commits])
+        assert sorted(pushed) == [False] * 5 + [True]
