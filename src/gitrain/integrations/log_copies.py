@@ -8,11 +8,13 @@ Services have them made of what they have finished (`gitrain.integrations.log_co
 log; looks make those that they find missing, in a folder of their own.
 """
 
+import contextlib
+import fcntl
 import hashlib
 import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -22,12 +24,23 @@ from gitrain.integrations.files import replacing
 from gitrain.lineage import digest_of_value
 from gitrain.monitoring.log_content import DamagedLines, LoggedPredictions
 
-__all__ = ["COPIES", "COPY_SUFFIX", "copy_name", "read_copy", "short_digest", "source_of", "write_copy"]
+__all__ = [
+    "COPIES",
+    "copies_by_file",
+    "copy_name",
+    "finished_without_copy",
+    "read_copy",
+    "remove_unfinished",
+    "short_digest",
+    "write_copy",
+    "writing_copies",
+]
 
 #: The folder inside that of a log which holds the copies that its services have made.
 COPIES = "kept"
-COPY_SUFFIX = ".kept"
 
+_SUFFIX = ".kept"
+_LOCK = ".lock"
 _COUNTS = "gitrain"
 _FORMAT = 4
 # The structs of a record, whose fields are kept as columns of their own: five times as fast to read.
@@ -52,17 +65,74 @@ def copy_name(path: Path, state: os.stat_result, schema: Mapping[str, pl.DataTyp
             "schema": {name: str(dtype) for name, dtype in schema.items()},
         }
     )
-    return ".".join(part for part in (path.stem, log, short_digest(key)) if part) + COPY_SUFFIX
-
-
-def source_of(copy: Path) -> str:
-    """The name of the file that a copy inside its log's folder was made of."""
-    return f"{copy.name.removesuffix(COPY_SUFFIX).rpartition('.')[0]}.jsonl"
+    return ".".join(part for part in (path.stem, log, short_digest(key)) if part) + _SUFFIX
 
 
 def short_digest(digest: str) -> str:
     """Enough of a digest for a name."""
     return digest.removeprefix("sha256:")[:16]
+
+
+def copies_by_file(folder: Path) -> dict[str, list[Path]]:
+    """The copies inside a log's folder, by the names of the files that they were made of."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted((folder / COPIES).glob(f"predictions-*{_SUFFIX}")):
+        source = f"{path.name.removesuffix(_SUFFIX).rpartition('.')[0]}.jsonl"
+        found.setdefault(source, []).append(path)
+    return found
+
+
+def finished_without_copy(folder: Path) -> list[Path]:
+    """The files of a log that nobody writes any more and that have no copy inside its folder, oldest first.
+
+    A copy for another schema is one: which release's copies are made is a matter of who was first.
+    """
+    copied = copies_by_file(folder)
+    return [path for path in sorted(folder.glob("predictions-*.jsonl")) if path.name not in copied and _finished(path)]
+
+
+def _finished(path: Path) -> bool:
+    """Whoever writes a file holds its lock; one that is empty has just been made."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return os.fstat(descriptor).st_size > 0
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def writing_copies(folder: Path) -> Iterator[bool]:
+    """Whether this process is the one that makes copies inside a log's folder now; only one is at a time.
+
+    Raises:
+        OSError: nothing can be written there.
+    """
+    place = folder / COPIES
+    # They hold what users asked: nobody else's business.
+    place.mkdir(mode=0o750, exist_ok=True)
+    descriptor = os.open(place / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what was left half written, as who makes copies; what cannot be removed costs room alone."""
+    for path in (folder / COPIES).glob(".predictions-*.part"):
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def read_copy(path: Path, schema: Mapping[str, pl.DataType]) -> LoggedPredictions | None:

@@ -2,8 +2,8 @@
 
 A request hands its rows over and goes on: it never waits for a disk. Twenty times a second, under load a hundred times,
 and when the service ends, the thread writes what has come together, whole lines at a time. One process writes one file,
-which it holds a lock on; a file of 64 MB is followed by the next, and the oldest go once the folder holds more than it
-may. What does not fit the bounded queue, or cannot be written, is counted and dropped.
+which it holds a lock on; a file of 32 MB is followed by the next, and the oldest go, with their copies, once the folder
+holds more than it may. What does not fit the bounded queue, or cannot be written, is counted and dropped.
 
 After ``kill -9`` a file may end in half a line, and up to a twentieth of a second of records may be missing; nothing
 else is lost, and the reader passes over the half line.
@@ -20,6 +20,8 @@ from pathlib import Path
 
 import polars as pl
 
+from gitrain.integrations.log_copier import LogCopier
+from gitrain.integrations.log_copies import copies_by_file
 from gitrain.serving.log_records import LogObserver, PredictedRows, ReadRecords, encode_records, parse_records
 
 __all__ = ["PredictionLog", "read_predictions"]
@@ -39,8 +41,10 @@ class PredictionLog:
         folder: made if it is not there.
         clock: the time now, UTC; it names files.
         observer: learns what became of records.
+        copier: has copies made of the files that are finished; None: nobody has.
         max_file_bytes: a file that would grow beyond this is followed by the next.
-        max_total_bytes: the oldest files of the folder are removed beyond this; those that a process is writing stay.
+        max_total_bytes: the oldest files of the folder are removed beyond this, copies counted; those that a process is
+            writing stay.
         max_waiting: rows that may wait to be written; more are dropped.
     """
 
@@ -50,13 +54,15 @@ class PredictionLog:
         *,
         clock: Callable[[], datetime],
         observer: LogObserver,
-        max_file_bytes: int = 64 * 2**20,
-        max_total_bytes: int = 2**30,
+        copier: LogCopier | None = None,
+        max_file_bytes: int = 32 * 2**20,
+        max_total_bytes: int = 5 * 2**28,
         max_waiting: int = 20_000,
     ) -> None:
         self._folder = folder
         self._clock = clock
         self._observer = observer
+        self._copier = copier
         self._max_file_bytes = max_file_bytes
         self._max_total_bytes = max_total_bytes
         self._max_waiting = max_waiting
@@ -92,6 +98,8 @@ class PredictionLog:
             self._thread = None
         self.write_waiting()
         self._close_file()
+        if self._copier is not None:
+            self._copier.close()
 
     def write_waiting(self) -> None:
         """Write what waits now. The thread does this; nobody else has to."""
@@ -121,6 +129,8 @@ class PredictionLog:
         interval = _INTERVAL
         while not self._ending.wait(interval):
             interval = _SHORT_INTERVAL if self._write_all() else _INTERVAL
+            if self._copier is not None:
+                self._copier.turn()
 
     def _take(self) -> list[PredictedRows]:
         taken: list[PredictedRows] = []
@@ -138,7 +148,12 @@ class PredictionLog:
             self._close_file()
         if self._file is None:
             self._file = self._next_file()
-            self._remove_oldest(room=self._max_file_bytes)
+            room = self._max_file_bytes
+            if self._copier is not None:
+                self._copier.begun()
+                # Its copy will be a quarter of it, or less.
+                room += room // 4
+            self._remove_oldest(room=room)
         self._file.write(lines)
 
     def _next_file(self) -> "_File":
@@ -157,18 +172,20 @@ class PredictionLog:
 
     def _remove_oldest(self, *, room: int) -> None:
         """Remove files, oldest first, until `room` bytes are left; a file that somebody writes is locked and stays."""
+        # Copies first: one whose file is there afterwards is no orphan.
+        copies = copies_by_file(self._folder)
         # Names begin with the time, so that they sort by age.
-        sizes: dict[Path, int] = {}
-        for path in _files(self._folder):
-            # Another worker may have removed it.
-            with contextlib.suppress(FileNotFoundError):
-                sizes[path] = path.stat().st_size
-        surplus = sum(sizes.values()) + room - self._max_total_bytes
+        sizes = {path: _size(path) for path in _files(self._folder)}
+        for name in set(copies) - {path.name for path in sizes}:
+            _remove(copies.pop(name))
+        copied = {name: sum(map(_size, paths)) for name, paths in copies.items()}
+        surplus = sum(sizes.values()) + sum(copied.values()) + room - self._max_total_bytes
         for path, size in sizes.items():
             if surplus <= 0:
                 break
             if _remove_unless_locked(path):
-                surplus -= size
+                _remove(copies.get(path.name, []))
+                surplus -= size + copied.get(path.name, 0)
 
 
 def read_predictions(folder: Path) -> ReadRecords:
@@ -222,6 +239,20 @@ class _File:
 
 def _files(folder: Path) -> list[Path]:
     return sorted(folder.glob("predictions-*.jsonl"))
+
+
+def _size(path: Path) -> int:
+    # Another worker may have removed it.
+    with contextlib.suppress(FileNotFoundError):
+        return path.stat().st_size
+    return 0
+
+
+def _remove(copies: list[Path]) -> None:
+    for path in copies:
+        # One that cannot be removed costs room, and no record.
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def _remove_unless_locked(path: Path) -> bool:

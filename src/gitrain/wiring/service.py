@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+import re
 import sys
 import time
 from collections.abc import Mapping
@@ -13,8 +14,10 @@ from typing import Any
 
 from gitrain.documents import parse_json
 from gitrain.errors import ModelError, SettingsError
+from gitrain.integrations.log_copier import LogCopier
 from gitrain.integrations.prediction_log import PredictionLog
 from gitrain.integrations.shadow_copies import ShadowCopies
+from gitrain.monitoring.logged import logged_schema
 from gitrain.pipeline.layout import IDENTITY, KNOWN_ANSWERS, PREDICTION_LOG, SERVING_MANIFEST
 from gitrain.project import Project, load_project
 from gitrain.release.identity import ReleaseIdentity
@@ -37,6 +40,7 @@ COPIES_LOG = "copies"
 #: The version of a service that runs from a working tree.
 UNRELEASED = "0.0.0+unreleased"
 
+_PARQUET, _FILE_MB, _MOST_FILE_MB = "GITRAIN_PREDICTION_LOG_PARQUET", "GITRAIN_PREDICTION_LOG_FILE_MB", 128
 _LIBRARIES = ("gitrain", "bentoml", "numpy", "onnxruntime", "pandera", "polars", "pydantic", "scikit-learn", "skops")
 
 
@@ -95,7 +99,7 @@ def open_service(root: Path, observer: ServiceObserver) -> OpenedService:
     version = found.identity.version if found.identity else UNRELEASED
     readiness = Readiness(_known(root), schema=schema, predictor=predictor)
     folder = Path(os.environ.get("GITRAIN_PREDICTION_LOG") or root / PREDICTION_LOG)
-    log = PredictionLog(folder, clock=_now, observer=observer)
+    log = _prediction_log(folder, project, observer)
     orders = os.environ.get("GITRAIN_COPIES")
     # The log of what nobody was told: whoever reads that of predictions does not look into its folders.
     shadow = PredictionLog(folder / COPIES_LOG, clock=_now, observer=observer) if orders else None
@@ -129,6 +133,22 @@ def open_service(root: Path, observer: ServiceObserver) -> OpenedService:
         check=readiness.check,
         close=close,
         copy=copies.offer if copies is not None else None,
+    )
+
+
+def _prediction_log(folder: Path, project: Project, observer: ServiceObserver) -> PredictionLog:
+    parquet, megabytes = os.environ.get(_PARQUET) or "on", os.environ.get(_FILE_MB) or "32"
+    if parquet not in ("on", "off"):
+        raise SettingsError(f"{_PARQUET} is {parquet!r}", fix="say on or off.")
+    if not re.fullmatch(r"[1-9][0-9]{0,2}", megabytes) or int(megabytes) > _MOST_FILE_MB:
+        raise SettingsError(f"{_FILE_MB} is {megabytes!r}", fix=f"say how many, from 1 to {_MOST_FILE_MB}.")
+    schema = logged_schema(project.features, project.entity_table.contract)
+    return PredictionLog(
+        folder,
+        clock=_now,
+        observer=observer,
+        copier=LogCopier(folder, schema) if parquet == "on" else None,
+        max_file_bytes=int(megabytes) * 2**20,
     )
 
 

@@ -11,6 +11,8 @@ import pytest
 from tests.gitrain.serving.predicted import predicted
 
 from gitrain.errors import DataError
+from gitrain.integrations.log_copier import LogCopier
+from gitrain.integrations.log_copies import COPIES, copies_by_file
 from gitrain.integrations.prediction_log import PredictionLog, read_predictions
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
@@ -100,6 +102,77 @@ def test_files_are_followed_by_the_next_and_the_oldest_go(tmp_path, counted, tic
     names = read_predictions(tmp_path).frame["request_id"].to_list()
     assert names == [f"r{number}" for number in range(100 - len(names), 100)]
     assert len(names) > 10
+
+
+def copy_of(path, size):
+    copy = path.parent / COPIES / f"{path.stem}.{'0123' * 4}.kept"
+    copy.parent.mkdir(exist_ok=True)
+    copy.write_bytes(b"." * size)
+
+
+def test_copies_count_and_go_with_their_files(tmp_path, counted, ticking):
+    log = PredictionLog(tmp_path, clock=ticking, observer=counted, max_file_bytes=2_000, max_total_bytes=12_000)
+    for number in range(100):
+        log.add(predicted(0.1, request_id=f"r{number}"))
+        log.write_waiting()
+        for path in tmp_path.glob("*.jsonl"):
+            copy_of(path, 900)
+        sizes = [path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()]
+        # A copy is made after its file was begun, which makes room for the file alone.
+        assert sum(sizes) <= 12_000 + 900
+    log.close()
+
+    files = {path.name for path in tmp_path.glob("*.jsonl")}
+    assert len(files) == 4 and copies_by_file(tmp_path).keys() == files
+
+
+def test_who_has_copies_made_keeps_room_for_the_next(tmp_path, counted, ticking):
+    class Asked(LogCopier):
+        begun_files = 0
+
+        def begun(self):
+            self.begun_files += 1
+
+    copier = Asked(tmp_path, {})
+    log = PredictionLog(
+        tmp_path, clock=ticking, observer=counted, copier=copier, max_file_bytes=2_000, max_total_bytes=12_000
+    )
+    for number in range(100):
+        log.add(predicted(0.1, request_id=f"r{number}"))
+        log.write_waiting()
+        for path in tmp_path.glob("*.jsonl"):
+            copy_of(path, 500)
+        assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) <= 12_000
+    log.close()
+
+    assert copier.begun_files > len(list(tmp_path.glob("*.jsonl"))) == 4
+
+
+def test_copies_whose_files_are_gone_go_as_well(tmp_path, counted, ticking):
+    copy_of(tmp_path / "predictions-0.jsonl", 10)
+    (tmp_path / COPIES / "another.kept").write_bytes(b"not ours")
+    log = PredictionLog(tmp_path, clock=ticking, observer=counted)
+    log.add(predicted(0.1))
+    log.close()
+
+    assert [path.name for path in (tmp_path / COPIES).iterdir()] == ["another.kept"]
+
+
+def test_a_copy_that_cannot_be_removed_costs_no_record(tmp_path, counted, ticking, monkeypatch):
+    copy_of(tmp_path / "predictions-0.jsonl", 10)
+    log = PredictionLog(tmp_path, clock=ticking, observer=counted)
+
+    def refused(*_, **__):
+        raise PermissionError(13, os.strerror(13))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.unlink", refused)
+        log.add(predicted(0.1))
+        log.write_waiting()
+    log.close()
+
+    assert (counted.rows_written, counted.lost["error"]) == (1, 0)
+    assert copies_by_file(tmp_path).keys() == {"predictions-0.jsonl"}
 
 
 def test_a_file_that_another_worker_writes_is_never_removed(tmp_path, counted, ticking):
