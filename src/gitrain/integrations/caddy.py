@@ -38,8 +38,11 @@ _SLOTS, _CURRENT = "slots", "current"
 _NUMBER = 200
 _SERVER = "environment"
 _UNIX, _MODE = "unix/", "|0600"
-_START_SECONDS = 10.0
+_START_SECONDS = 30.0
 _ANSWER_SECONDS = 10.0
+# Services close connections that idle for five seconds; Caddy has to be the first to. A prediction that it asks for by
+# one that is being closed is not asked for again by another: its user gets a 502.
+_IDLE_SECONDS = 2.0
 _FREE_SECONDS = 2.0
 
 
@@ -169,6 +172,7 @@ class CaddyProxy:
             # Read anew for every request. A new configuration would be a new server inside Caddy; the former one closes
             # its idle connections, and a request that a client sends at that moment is lost.
             "upstreams": [{"dial": f"{{file.{slots / _slot(number)}}}"} for number in range(_NUMBER)],
+            "transport": {"protocol": "http", "keep_alive": {"idle_timeout": _seconds(_IDLE_SECONDS)}},
             "load_balancing": {
                 "selection_policy": {"policy": "round_robin"},
                 "try_duration": _seconds(self._try_seconds),

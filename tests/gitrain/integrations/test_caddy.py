@@ -33,7 +33,7 @@ class Replica(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         self.gone = False
-        self.copies = 0
+        self.copies = self.closed = 0
         super().__init__(("127.0.0.1", 0), Answer)
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
@@ -64,6 +64,10 @@ class Answer(BaseHTTPRequestHandler):
 
     def log_message(self, *arguments: object) -> None:
         pass
+
+    def finish(self) -> None:
+        super().finish()
+        self.server.closed += 1
 
 
 @pytest.fixture
@@ -190,6 +194,17 @@ def test_a_replica_that_went_away_costs_no_request(proxy, port, replicas) -> Non
     new.shutdown()
     new.server_close()
     assert {ask(port) for _ in range(40)} == {(200, str(old.port))}
+
+
+def test_a_connection_is_not_kept_until_a_service_closes_it(proxy, port, replicas) -> None:
+    """Services do after five seconds without a request: one that is sent at that moment would get no answer."""
+    proxy.route([Backend(replicas[0].port, 1)])
+    assert ask(port) == (200, str(replicas[0].port))
+    begun = time.monotonic()
+    # The server here never closes one by itself.
+    while replicas[0].closed == 0:
+        assert time.monotonic() - begun < 60
+        time.sleep(0.02)
 
 
 def test_a_killed_proxy_comes_back_as_it_was(proxy, port, replicas) -> None:
