@@ -34,10 +34,10 @@ class Month:
     scores: np.ndarray
 
     @classmethod
-    def of(cls, root: Path, features: FeatureSet) -> "Month":
+    def of(cls, root: Path, features: FeatureSet, month: str = MONTH) -> "Month":
         columns = FeatureColumns(names=features.names, categorical=features.categorical)
-        rows = pl.read_parquet(root / f"data/validated/{features.entity.table}/{MONTH}.parquet")
-        table = pl.read_parquet(root / f"data/features/{MONTH}.parquet")
+        rows = pl.read_parquet(root / f"data/validated/{features.entity.table}/{month}.parquet")
+        table = pl.read_parquet(root / f"data/features/{month}.parquet")
         matrix = feature_matrix(table, columns)
         return cls(
             known=rows.select(features.entity.known_in_advance),
@@ -93,9 +93,10 @@ def tools_of(
     now: datetime = NOW,
     kept: Path | None = None,
     kept_days: DayStore | None = None,
+    recent_days: int = 7,
     **more,
 ) -> MonitoringTools:
-    monitoring = stage.params.monitoring.model_copy(update={"label_delay_hours": 48.0})
+    monitoring = stage.params.monitoring.model_copy(update={"label_delay_hours": 48.0, "recent_days": recent_days})
     return MonitoringTools(
         stage=replace(stage, params=stage.params.model_copy(update={"monitoring": monitoring})),
         environment="production",

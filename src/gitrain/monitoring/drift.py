@@ -15,6 +15,7 @@ import polars as pl
 
 from gitrain.block_statistics import Floats, Integers
 from gitrain.monitoring.bins import CategoryBins, NumberBins, bins_of, shares
+from gitrain.monitoring.recent import FEWEST_ROWS, names_of_days
 from gitrain.monitoring.report import FeatureDrift, Histogram
 from gitrain.verdicts import Outcome, Verdict
 
@@ -28,6 +29,10 @@ _LEAST_SHARE = 1e-4
 # With fewer windows of the reference a p-value of a twentieth cannot be reached.
 _FEWEST_WINDOWS = 20
 _THREADS = 2
+# Of what chance makes of few rows: enough for one in a thousand, as it is for fifty features.
+_DRAWS = 2_000
+# Of the rows that windows have: as many make no difference worth drawing for.
+_ENOUGH = 0.8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,12 +91,14 @@ def feature_drift(
     alpha: float,
     naive: float,
     windows: int,
+    day: pl.Series | None = None,
 ) -> list[FeatureDrift]:
     """How far each column has moved, the farthest from what is usual first.
 
     A column has moved if its index is above its own limit: the quantile of 1 - alpha of the windows of the reference,
     times what makes it hold for all columns together: the same quantile of the greatest ratio that any column of a
-    window has to its own (Westfall and Young's single step, 1993).
+    window has to its own (Westfall and Young's single step, 1993). Where `current` has fewer rows than such windows,
+    its index is larger by chance alone: the limit is raised by what that comes to, drawn at random at the same level.
 
     Args:
         reference: all of the same days.
@@ -100,6 +107,8 @@ def feature_drift(
         alpha: the probability that any column of a window of the reference is said to have moved.
         naive: what the usual rule takes as drift.
         windows: windows of the reference, at most.
+        day: the name of each row's day, in categories that are in order; then the farthest day is named of what has
+            moved.
     """
     if not reference:
         return []
@@ -118,11 +127,15 @@ def feature_drift(
     for number, (column, (counts, wasserstein)) in enumerate(zip(reference, counted, strict=True)):
         total = column.counts.sum(axis=0)
         psi = float(population_stability(total, counts)) if counts.sum() else 0.0
-        threshold = float(limits[number]) if limits is not None else None
+        threshold = None
+        if limits is not None:
+            threshold = float(limits[number]) + _chance(column.counts, drawn, counts, alpha / len(reference))
         p_value = None
         if distances is not None:
             p_value = (1 + int((distances[:, number] >= psi).sum())) / (1 + len(drawn))
         was, now = shares(total), shares(counts)
+        moved = threshold is not None and psi > threshold
+        farthest = _farthest(column, current[column.name], day) if moved and day is not None else (None, None)
         found.append(
             FeatureDrift(
                 name=column.name,
@@ -131,11 +144,14 @@ def feature_drift(
                 wasserstein=wasserstein,
                 threshold=_rounded(threshold) if threshold is not None else None,
                 p_value=_rounded(p_value) if p_value is not None else None,
-                moved=threshold is not None and psi > threshold,
+                moved=moved,
                 naive=psi > naive,
                 missing=_rounded(now[-1]),
                 reference_missing=_rounded(was[-1]),
                 usual_missing=_usual_missing(column.counts, drawn),
+                usual_missing_day=_usual_missing_day(column.counts),
+                farthest_day=farthest[0],
+                farthest_psi=farthest[1],
                 histogram=_histogram(column.bins, was, now),
             )
         )
@@ -160,6 +176,9 @@ def drift_verdicts(found: Sequence[FeatureDrift]) -> list[Verdict]:
             outcome = Outcome.FAILED if each.moved else Outcome.PASSED
             said = "further than days of the reference differ" if each.moved else "no further than days differ"
             reason = f"PSI {each.psi:.3f}, limit {each.threshold:.3f}: {said}"
+            if each.farthest_day is not None and each.farthest_psi is not None:
+                reason += f"; the farthest day is {each.farthest_day} (PSI {each.farthest_psi:.3f})"
+                figures["farthest_day"] = each.farthest_day
         verdicts.append(Verdict(name=f"drift:{each.name}", outcome=outcome, reason=reason, figures=figures))
     return verdicts
 
@@ -182,6 +201,42 @@ def _usual_missing(counts: Floats, windows: Integers) -> float | None:
         return None
     sums = np.concatenate([np.zeros((1, counts.shape[1])), np.cumsum(counts, axis=0)])
     return _rounded(float(shares(sums[windows[:, 1]] - sums[windows[:, 0]])[:, -1].max()))
+
+
+def _usual_missing_day(counts: Floats) -> float | None:
+    """The largest share of unknown values of any day that has rows enough to say."""
+    many = counts[counts.sum(axis=1) >= FEWEST_ROWS]
+    return _rounded(float(shares(many)[:, -1].max())) if len(many) else None
+
+
+def _chance(reference: Floats, windows: Integers, counts: Floats, alpha: float) -> float:
+    """What the index of fewer rows than windows have is larger by, at the level of `alpha`, if nothing has moved."""
+    days = reference.sum(axis=1)
+    rows, usual = int(counts.sum()), int(days.mean() * (windows[:, 1] - windows[:, 0]).mean())
+    if not 0 < rows < usual * _ENOUGH:
+        return 0.0
+    total = shares(reference.sum(axis=0))
+    # The bins of few rows are often empty, of which no formula for large numbers knows.
+    few, many = (
+        np.quantile(
+            population_stability(total, np.random.default_rng(0).multinomial(size, total, _DRAWS).astype(np.float64)),
+            1 - alpha,
+        )
+        for size in (rows, usual)
+    )
+    return max(0.0, float(few - many))
+
+
+def _farthest(column: ReferenceColumn, values: pl.Series, day: pl.Series) -> tuple[str | None, float | None]:
+    """The day whose own index is the largest, of those with rows enough, and that index."""
+    names = names_of_days(day)
+    size = column.bins.size
+    cells = day.to_physical().cast(pl.Int64).to_numpy() * size + column.bins.numbers(values)
+    counts = np.bincount(cells, minlength=len(names) * size).reshape(len(names), size).astype(np.float64)
+    indices = population_stability(column.counts.sum(axis=0), counts)
+    indices[counts.sum(axis=1) < FEWEST_ROWS] = -1.0
+    place = int(indices.argmax())
+    return (names[place], _rounded(indices[place])) if indices[place] >= 0 else (None, None)
 
 
 def _distances(counts: Floats, windows: Integers) -> Floats:

@@ -9,10 +9,21 @@ import polars as pl
 from gitrain.errors import ProjectError
 from gitrain.features.definitions import Entity
 from gitrain.monitoring.logged import DAY, DUE, MonitoredRows, all_differ
+from gitrain.monitoring.recent import days_in_words, recent_since
 from gitrain.monitoring.report import LabelCounts
 from gitrain.verdicts import Outcome, Verdict
 
-__all__ = ["CAME", "LABEL", "MATURE", "Outcomes", "count_labels", "join_labels", "judge_labels", "outcomes_of"]
+__all__ = [
+    "CAME",
+    "LABEL",
+    "MATURE",
+    "Outcomes",
+    "count_labels",
+    "join_labels",
+    "judge_labels",
+    "outcomes_of",
+    "recent_labels",
+]
 
 #: The columns that `join_labels` adds: the label (null: none), whether the row's outcome has come, whether it should.
 LABEL = "label"
@@ -129,8 +140,33 @@ def count_labels(joined: pl.DataFrame, rows: MonitoredRows, outcomes: Outcomes) 
     )
 
 
-def judge_labels(counts: LabelCounts, outcomes: Outcomes, *, minimum_coverage: float) -> Verdict:
-    """Whether enough labels came, and whether they agree."""
+def recent_labels(joined: pl.DataFrame, days: int) -> pl.DataFrame:
+    """The rows of the last days whose labels should have come by now; of newer ones nothing can be missed.
+
+    Args:
+        joined: what `join_labels` gave.
+        days: how many.
+    """
+    due = joined.filter(MATURE)
+    since = recent_since(due["time"], days)
+    return due if since is None else due.filter(pl.col("time") >= since)
+
+
+def judge_labels(
+    joined: pl.DataFrame, outcomes: Outcomes, rows: MonitoredRows, *, minimum_coverage: float, days: int | None = None
+) -> Verdict:
+    """Whether enough labels came, and whether they agree.
+
+    Args:
+        joined: what `join_labels` gave.
+        outcomes: what it was joined with; labels that contradict each other are of all days.
+        rows: what was predicted.
+        minimum_coverage: the share of outcomes that is needed, of predictions whose labels should have come.
+        days: the last so many days of these; None: all.
+    """
+    judged = joined if days is None else recent_labels(joined, days)
+    counts = count_labels(joined if judged.is_empty() else judged, rows, outcomes)
+    of = "" if days is None or judged.is_empty() else f" of {days_in_words(judged[DAY])}"
     figures: dict[str, float | int | str | bool | None] = {
         "mature": counts.mature,
         "labelled": counts.labelled,
@@ -160,7 +196,7 @@ def judge_labels(counts: LabelCounts, outcomes: Outcomes, *, minimum_coverage: f
         return Verdict(
             name=name,
             outcome=Outcome.INCONCLUSIVE,
-            reason=f"the outcomes of {counts.coverage:.1%} of {counts.mature:,} predictions are known, and"
+            reason=f"the outcomes of {counts.coverage:.1%} of {counts.mature:,} predictions{of} are known, and"
             f" {minimum_coverage:.0%} are needed: {counts.never_came:,} should have come and did not",
             figures=figures,
         )
@@ -168,6 +204,6 @@ def judge_labels(counts: LabelCounts, outcomes: Outcomes, *, minimum_coverage: f
     return Verdict(
         name=name,
         outcome=Outcome.PASSED,
-        reason=f"the outcomes of {counts.coverage:.1%} of {counts.mature:,} predictions are known{again}",
+        reason=f"the outcomes of {counts.coverage:.1%} of {counts.mature:,} predictions{of} are known{again}",
         figures=figures,
     )

@@ -3,7 +3,7 @@
 What a log holds was asked by anybody: a time may lie in the future, a request may stand twice, an input may be no date.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -49,6 +49,7 @@ class MonitoredRows:
             columns known in advance under ``in:NAME``, with the types of the contract; in the order of time.
         known: the columns known in advance, under their own names, of the same rows.
         days: the names of the days, in order.
+        dated: whether they are the entity's own units; else these are no dates, and days are those of the answers.
         repeated: records that stand in the log again, the same in everything. A request's name is no proof: clients
             choose it.
         asked_again: predictions of an entity that the same release has predicted later in the window; a row of which
@@ -66,6 +67,7 @@ class MonitoredRows:
     frame: pl.DataFrame
     known: pl.DataFrame
     days: tuple[str, ...]
+    dated: bool
     repeated: int
     asked_again: int
     early: int
@@ -159,12 +161,13 @@ def monitored_rows(
     last = once.drop("schema_version", "inputs", *_NAMES).hstack(named)
     judged = _each_once(last, [f"in:{name}" for name in entity.key])
     known = judged.select(pl.col(f"in:{name}").alias(name) for name in typed.columns)
-    days, names = _days(entity, known, judged["time"])
+    days, names, dated = _days(entity, known, judged["time"])
     judged = judged.hstack([days, _due(entity, known, judged["time"])])
     return MonitoredRows(
         frame=judged,
         known=known,
         days=tuple(names),
+        dated=dated,
         repeated=repeated,
         asked_again=last.height - judged.height,
         early=early,
@@ -238,16 +241,17 @@ def _typed(inputs: pl.DataFrame, contract: TableContract, entity: Entity) -> pl.
     return pl.DataFrame(columns)
 
 
-def _days(entity: Entity, known: pl.DataFrame, times: pl.Series) -> tuple[pl.Series, list[str]]:
-    """The day of each row, and the names of the days in order."""
+def _days(entity: Entity, known: pl.DataFrame, times: pl.Series) -> tuple[pl.Series, list[str], bool]:
+    """The day of each row, the names of the days in order, and whether units are dates."""
     answered = times.dt.date()
     found = known.with_columns(entity.unit[1].alias(DAY))[DAY] if known.width else answered
-    days = found.fill_null(answered) if isinstance(found.dtype, pl.Date) else answered
+    dated = known.width > 0 and isinstance(found.dtype, pl.Date)
+    days = found.fill_null(answered) if dated else answered
     # There are few days, and many rows whose day would have to be written out.
     dates = days.unique().sort()
     names = dates.cast(pl.String).to_list()
     named = pl.Series(DAY, names, dtype=pl.Enum(names))
-    return named.gather(dates.to_physical().search_sorted(days.to_physical())), names
+    return named.gather(dates.to_physical().search_sorted(days.to_physical())), names, dated
 
 
 def _due(entity: Entity, known: pl.DataFrame, times: pl.Series) -> pl.Series:

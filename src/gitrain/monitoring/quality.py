@@ -3,10 +3,15 @@
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from gitrain.monitoring.logged import LoggedPredictions, MonitoredRows
+import polars as pl
+
+from gitrain.block_statistics import Floats
+from gitrain.monitoring.logged import DAY, LoggedPredictions, MonitoredRows
+from gitrain.monitoring.recent import WorstDay, rows_by_day, worst_day
+from gitrain.monitoring.report import FeatureDrift
 from gitrain.pipeline.monitoring_params import ServiceParams
 from gitrain.serving.log_records import SCHEMA_VERSION
 from gitrain.verdicts import Figure, Outcome, Verdict
@@ -15,6 +20,8 @@ __all__ = ["ServiceFigures", "judge_log", "judge_missing", "judge_service", "jud
 
 _SAMPLE = re.compile(r"^(?P<name>[a-zA-Z_:][\w:]*)(?:\{(?P<labels>.*)\})?\s+(?P<value>\S+)(?:\s+-?\d+)?\s*$")
 _LABEL = re.compile(r'([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"')
+# Of counts by day: names that no feature has, since theirs begin with the other one.
+_ROWS, _OF = "rows", "of:"
 _REQUESTS, _SECONDS = "gitrain_requests_total", "gitrain_request_seconds_bucket"
 
 
@@ -170,54 +177,114 @@ def judge_log(logged: LoggedPredictions, rows: MonitoredRows, limit: float) -> l
     return verdicts
 
 
-def judge_missing(current: Mapping[str, float], reference: Mapping[str, float], tolerated: float) -> Verdict:
-    """Whether more feature values are not known than in training.
+def judge_missing(features: Sequence[FeatureDrift], columns: pl.DataFrame, day: pl.Series, tolerated: float) -> Verdict:
+    """Whether more feature values are not known than in training, in all or on a single day.
+
+    What is compared with is the largest share that was usual in training: seasons leave instruments without a value for
+    weeks.
 
     Args:
-        current: by feature, the share of values that are not known.
-        reference: the largest that was usual in training: seasons leave instruments without a value for weeks.
-        tolerated: how much more any may be.
+        features: what `feature_drift` found of them.
+        columns: their values.
+        day: of each row, as `MonitoredRows` has it.
+        tolerated: how much more of any may not be known.
     """
-    if not current:
-        return Verdict(name="service:missing", outcome=Outcome.INCONCLUSIVE, reason="there are no predictions")
-    more = {name: share - reference.get(name, 0.0) for name, share in current.items()}
-    worst = max(more, key=lambda name: (more[name], name))
-    over = sorted((name for name, share in more.items() if share > tolerated), key=lambda name: -more[name])
+    name = "service:missing"
+    if not features:
+        return Verdict(name=name, outcome=Outcome.INCONCLUSIVE, reason="there are no predictions")
+    usual = {each.name: _known(each.usual_missing, each.reference_missing) for each in features}
+    more = {each.name: each.missing - usual[each.name] for each in features}
+    worst = max(features, key=lambda each: (more[each.name], each.name))
+    over = sorted((each for each, share in more.items() if share > tolerated), key=lambda each: -more[each])
+    days = _unknown_by_day(features, columns, day)
+    limits = {each.name: tolerated + max(usual[each.name], each.usual_missing_day or 0.0) for each in features}
+    single = {each.name: worst_day(*days[each.name], limits[each.name]) for each in features if each.name in days}
     figures: dict[str, Figure] = {
-        "share": sum(current.values()) / len(current),
-        "feature": worst,
-        "feature_share": current[worst],
-        "reference_share": reference.get(worst, 0.0),
+        "share": sum(each.missing for each in features) / len(features),
+        "feature": worst.name,
+        "feature_share": worst.missing,
+        "reference_share": usual[worst.name],
         "features": len(over),
     }
-    if not over:
-        reason = f"{figures['share']:.2%} of feature values are not known, as in training"
-        return Verdict(name="service:missing", outcome=Outcome.PASSED, reason=reason, figures=figures)
-    rest = f" and {len(over) - 1} more" if len(over) > 1 else ""
-    reason = (
-        f"{worst}{rest}: not known for {current[worst]:.1%} of predictions, and at most"
-        f" {reference.get(worst, 0.0):.1%} in as many days of training"
-    )
-    return Verdict(name="service:missing", outcome=Outcome.FAILED, reason=reason, figures=figures)
+    if over:
+        found = single.get(worst.name)
+        figures |= _figures_of(found)
+        reason = (
+            f"{worst.name}{_rest(over)}: not known for {worst.missing:.1%} of predictions, and at most"
+            f" {usual[worst.name]:.1%} in as many days of training{_most(found, worst.missing)}"
+        )
+        return Verdict(name=name, outcome=Outcome.FAILED, reason=reason, figures=figures)
+    bad = {each: found for each, found in single.items() if found is not None and found.beyond}
+    if bad:
+        first = max(bad, key=lambda each: (bad[each].share - limits[each], each))
+        found = bad[first]
+        figures |= {"feature": first, "features": len(bad), **_figures_of(found)}
+        reason = (
+            f"{first}{_rest(list(bad))}: not known for {found.share:.1%} of the predictions of {found.day}, and at most"
+            f" {limits[first] - tolerated:.1%} on any day of training"
+        )
+        return Verdict(name=name, outcome=Outcome.FAILED, reason=reason, figures=figures)
+    reason = f"{figures['share']:.2%} of feature values are not known, as in training"
+    return Verdict(name=name, outcome=Outcome.PASSED, reason=reason, figures=figures)
 
 
 def judge_stale(rows: MonitoredRows, limit: float) -> Verdict:
-    """Whether too many predictions were made from stale features."""
+    """Whether too many predictions were made from stale features, of all or of a single day."""
     total = rows.frame.height
     if not total:
         return Verdict(name="service:stale", outcome=Outcome.INCONCLUSIVE, reason="there are no predictions")
-    named = rows.frame["stale"]
-    stale = named.filter(named.list.len() > 0)
-    share = stale.len() / total
-    names = stale.explode().drop_nulls().unique().sort().to_list()[:5]
-    figures: dict[str, Figure] = {"stale": stale.len(), "share": share, "limit": limit}
-    behind = f" (behind: {', '.join(str(name)[:80] for name in names)})" if names else ""
+    behind = rows.frame["stale"].list.len() > 0
+    stale = rows.frame.filter(behind)
+    share = stale.height / total
+    names = stale["stale"].explode().drop_nulls().unique().sort().to_list()[:5]
+    found = worst_day(rows.days, rows_by_day(rows.frame[DAY]), rows_by_day(stale[DAY]), limit)
+    figures: dict[str, Figure] = {"stale": stale.height, "share": share, "limit": limit, **_figures_of(found)}
+    which = f" (behind: {', '.join(str(name)[:80] for name in names)})" if names else ""
+    alone = found is not None and found.beyond
     return Verdict(
         name="service:stale",
-        outcome=Outcome.FAILED if share > limit else Outcome.PASSED,
-        reason=f"{share:.2%} of predictions were made from stale features{behind}, and {limit:.2%} may be",
+        outcome=Outcome.FAILED if share > limit or alone else Outcome.PASSED,
+        reason=f"{share:.2%} of predictions were made from stale features{which}{_most(found, share)}, and {limit:.2%}"
+        " may be",
         figures=figures,
     )
+
+
+def _unknown_by_day(
+    features: Sequence[FeatureDrift], columns: pl.DataFrame, day: pl.Series
+) -> dict[str, tuple[list[str], Floats, Floats]]:
+    """By feature the days, the rows of each, and how many of these are not known."""
+    names = [each.name for each in features if each.name in columns.columns]
+    counted = (
+        columns.select(pl.col(names).is_null().name.prefix(_OF))
+        .with_columns(day.alias(DAY))
+        .group_by(DAY)
+        .agg(pl.len().alias(_ROWS), pl.exclude(DAY).sum())
+        .sort(DAY)
+    )
+    days, rows = counted[DAY].cast(pl.String).to_list(), counted[_ROWS].cast(pl.Float64).to_numpy()
+    return {name: (days, rows, counted[f"{_OF}{name}"].cast(pl.Float64).to_numpy()) for name in names}
+
+
+def _known(value: float | None, otherwise: float) -> float:
+    return otherwise if value is None else value
+
+
+def _rest(names: Sequence[str]) -> str:
+    return f" and {len(names) - 1} more" if len(names) > 1 else ""
+
+
+def _most(found: WorstDay | None, share: float) -> str:
+    """The worst day in words, where it is much worse than all together."""
+    if found is None or found.share <= 1.5 * share:
+        return ""
+    return f", most on {found.day} ({found.share:.1%} of {found.rows:,})"
+
+
+def _figures_of(found: WorstDay | None) -> dict[str, Figure]:
+    if found is None or not found.share:
+        return {}
+    return {"worst_day": found.day, "worst_day_share": found.share}
 
 
 def _number(text: str) -> float | None:

@@ -36,6 +36,7 @@ __all__ = [
     "Look",
     "LookSequence",
     "MonitoringReport",
+    "RecentDays",
     "SeenRelease",
     "SliceRow",
     "Window",
@@ -74,6 +75,22 @@ class Window(Section):
     since: AwareDatetime
     through: AwareDatetime
     days: int = Field(ge=0)
+
+
+class RecentDays(Section):
+    """The last days of the window, by which service, data and drift are judged.
+
+    Attributes:
+        since: predictions from this moment on, UTC; each of them counts, whichever unit it is of.
+        through: the newest of them, UTC.
+        predictions: how many, each counted once.
+        days: resampling units with predictions; the first and the last may be cut.
+    """
+
+    since: AwareDatetime
+    through: AwareDatetime
+    predictions: int = Field(ge=1)
+    days: int = Field(ge=1)
 
 
 class SeenRelease(Section):
@@ -175,6 +192,9 @@ class FeatureDrift(Section):
         missing: the share of values that are not known now.
         reference_missing: the same of the reference.
         usual_missing: the largest share in any window of the reference that is as long as what is judged.
+        usual_missing_day: the largest share of any single day of the reference.
+        farthest_day: where it has moved: the day that lies farthest from the reference.
+        farthest_psi: the index of that day.
         histogram: both distributions.
     """
 
@@ -189,6 +209,9 @@ class FeatureDrift(Section):
     missing: float
     reference_missing: float
     usual_missing: float | None = None
+    usual_missing_day: float | None = None
+    farthest_day: str | None = None
+    farthest_psi: float | None = None
     histogram: Histogram
 
 
@@ -308,6 +331,7 @@ class MonitoringReport(Document):
         environment: the one that was looked at.
         generated: when, UTC.
         window: which predictions.
+        recent: those by which service, data and drift are judged; None: by all of them.
         releases: those that answered, in the order in which they began to.
         outcome: the worst of the families that decide.
         decides: those families.
@@ -329,6 +353,7 @@ class MonitoringReport(Document):
     environment: str
     generated: AwareDatetime
     window: Window
+    recent: RecentDays | None = None
     releases: tuple[SeenRelease, ...] = ()
     outcome: Outcome
     decides: tuple[Family, ...]

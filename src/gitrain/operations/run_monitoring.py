@@ -15,27 +15,23 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from gitrain.errors import DataError
 from gitrain.lineage import digest_of_value
 from gitrain.monitoring.counted_days import CountedDays
-from gitrain.monitoring.drift import PREDICTION, drift_verdicts, feature_drift
-from gitrain.monitoring.inputs import judge_features, judge_inputs
+from gitrain.monitoring.drift import drift_verdicts
 from gitrain.monitoring.judgement import METRIC, calibration_rows, day_rows, judge_calibration, judge_performance
 from gitrain.monitoring.kept_days import DayStore
-from gitrain.monitoring.labels import LABEL, Outcomes, count_labels, join_labels, judge_labels, outcomes_of
+from gitrain.monitoring.labels import LABEL, count_labels, join_labels, judge_labels
 from gitrain.monitoring.logged import (
-    DUE,
     LoggedPredictions,
     MonitoredRows,
     PredictionSource,
     logged_schema,
     monitored_rows,
 )
-from gitrain.monitoring.quality import ServiceFigures, judge_log, judge_missing, judge_service, judge_stale
-from gitrain.monitoring.reference import Holdout, reference_columns
+from gitrain.monitoring.quality import ServiceFigures, judge_service
+from gitrain.monitoring.reference import Holdout
 from gitrain.monitoring.report import (
     FAMILIES,
-    FeatureDrift,
     LookSequence,
     MonitoringReport,
     SeenRelease,
@@ -44,11 +40,12 @@ from gitrain.monitoring.report import (
     outcome_of,
 )
 from gitrain.monitoring.slices import SliceRule
+from gitrain.operations.gather_labels import batches_of_entity, gather_labels
+from gitrain.operations.judge_recent import RecentRows, judge_recent, recent_rows
 from gitrain.operations.recompute_features import judge_logged_features
 from gitrain.operations.stage import Stage
-from gitrain.pipeline.layout import EVALUATION, FEATURES, HOLDOUT_PREDICTIONS, VALIDATED, partition
+from gitrain.pipeline.layout import EVALUATION, HOLDOUT_PREDICTIONS
 from gitrain.release.record import RecordedVerdict
-from gitrain.verdicts import Verdict
 
 __all__ = ["MonitoringTools", "run_monitoring"]
 
@@ -116,7 +113,7 @@ class _Run:
         self._notes: list[str] = []
 
     def report(self, begun: float) -> MonitoringReport:
-        features, contract = self._project.features, self._project.entity_table.contract
+        stage, features, contract = self._tools.stage, self._project.features, self._project.entity_table.contract
         logged = self._tools.log.read(logged_schema(features, contract))
         rows = monitored_rows(
             logged,
@@ -127,16 +124,21 @@ class _Run:
             now=self._now,
             leeway=timedelta(seconds=self._params.service.clock_seconds),
         )
+        recent = self._recent(logged, rows)
         # What is not judged of a million records need not be held while the rest is.
-        logged = replace(logged, frame=logged.frame.clear())
-        outcomes, in_tables = self._outcomes(rows)
+        logged = recent.logged
+        outcomes, in_tables = gather_labels(stage, rows, self._tools.outcomes)
         delay = timedelta(hours=self._params.label_delay_hours)
         joined = join_labels(rows, outcomes, features.entity, now=self._present, delay=delay)
+        judged_labels = judge_labels(
+            joined, outcomes, rows, minimum_coverage=self._params.performance.minimum_coverage, days=recent.limit
+        )
         labels = count_labels(joined, rows, outcomes)
         outcomes = replace(outcomes, frame=outcomes.frame.clear())
         columns = rows.frame["features"].struct.unnest()
         holdout = self._holdout(joined)
-        moved = self._drift(rows, columns, holdout)
+        at_once, moved, notes = judge_recent(stage, recent, holdout)
+        self._notes += notes
         running = self._tools.running if self._present == self._now else None
         slices = [SliceRule(name=each.name, by=each.by, min_rows=each.min_rows) for each in self._project.slices]
         rules, counted = self._params.performance, self._counted()
@@ -145,16 +147,11 @@ class _Run:
         )
         calibration = judge_calibration(joined, holdout, rules, unit=self._unit, running=running, counted=counted)
         self._note_days(counted, performance.sequences)
-        scheme = self._project.batches
         verdicts = [
             *(judge_service(self._tools.figures, self._params.service) if self._tools.figures is not None else ()),
-            *judge_log(logged, rows, self._params.service.unreadable),
-            *self._missing(moved),
-            judge_stale(rows, self._params.service.stale),
-            judge_inputs(rows, features, contract, scheme),
-            judge_features(columns, self._project.feature_contract, scheme),
-            judge_labels(labels, outcomes, minimum_coverage=self._params.performance.minimum_coverage),
-            *judge_logged_features(self._tools.stage, self._batches(), rows, columns, in_tables),
+            *at_once,
+            judged_labels,
+            *judge_logged_features(stage, batches_of_entity(stage), rows, columns, in_tables, days=recent.limit),
             *performance.verdicts,
             *calibration.verdicts,
             *drift_verdicts(moved),
@@ -169,6 +166,7 @@ class _Run:
             environment=self._tools.environment,
             generated=self._now,
             window=Window(since=self._first(rows), through=self._present, days=len(rows.days)),
+            recent=recent.days,
             releases=_releases(rows.frame),
             outcome=outcome_of(verdicts, self._params.decides),
             decides=self._params.decides,
@@ -180,7 +178,7 @@ class _Run:
             calibration=calibration_rows(
                 joined,
                 holdout,
-                self._tools.stage.params.evaluation.calibration_bins,
+                stage.params.evaluation.calibration_bins,
                 running=running,
                 counted=counted,
             ),
@@ -192,6 +190,18 @@ class _Run:
         if self._tools.kept is not None and counted.keeps:
             self._tools.kept.write(counted.kept())
         return report
+
+    def _recent(self, logged: LoggedPredictions, rows: MonitoredRows) -> RecentRows:
+        """The rows of the last days; of a window that was asked for, all."""
+        if self._since is not None:
+            return RecentRows(logged=replace(logged, frame=logged.frame.clear()), rows=rows)
+        found = recent_rows(self._tools.stage, logged, rows, through=self._present, now=self._now)
+        days = found.days
+        if days is not None and self._present - days.through > timedelta(days=self._params.recent_days):
+            self._notes.append(
+                f"Nothing was predicted after {days.through:%Y-%m-%d %H:%M} UTC: the last days are those before."
+            )
+        return found
 
     def _counted(self) -> CountedDays:
         """The days that earlier looks have counted, where this look is the next of them."""
@@ -237,53 +247,6 @@ class _Run:
         first = rows.frame["time"].min()
         return first if isinstance(first, datetime) else self._present
 
-    def _batches(self) -> list[str]:
-        """The batches of the entity's table that are there, in order, beyond `data.through` as well."""
-        folder = f"{VALIDATED}/{self._project.features.entity.table}"
-        paths = self._tools.stage.workspace.list(folder, ".parquet")
-        return [path.rpartition("/")[2].removesuffix(".parquet") for path in paths]
-
-    def _outcomes(self, rows: MonitoredRows) -> tuple[Outcomes, pl.DataFrame]:
-        """What became of the rows, and the keys that the validated tables have."""
-        entity, workspace = self._project.features.entity, self._tools.stage.workspace
-        label = self._project.target.label
-        columns = list(dict.fromkeys([*entity.key, *label.meta.root_names()]))
-        tables = [
-            workspace.read_table(partition(VALIDATED, entity.table, batch), columns)
-            for batch in self._batches()
-            if self._may_hold(batch, rows)
-        ]
-        further = [table for table in self._tools.outcomes if table.height]
-        for table in further:
-            missing = [name for name in columns if name not in table.columns]
-            if missing:
-                raise DataError(
-                    f"the labels have no column {missing[0]!r}", fix=f"give the columns {', '.join(columns)}."
-                )
-        typed = [self._typed(table.select(columns)) for table in further]
-        keys = pl.concat([table.select(entity.key) for table in tables]) if tables else pl.DataFrame()
-        return outcomes_of([*tables, *typed], entity, label), keys
-
-    def _typed(self, table: pl.DataFrame) -> pl.DataFrame:
-        dtypes = self._project.entity_table.contract.dtypes
-        try:
-            return table.cast({name: dtypes[name] for name in table.columns})
-        except pl.exceptions.PolarsError as error:
-            raise DataError(
-                f"the labels are not what the contract says: {' '.join(str(error).split())[:200]}",
-                fix=f"give them with the types of the table {self._project.features.entity.table!r}.",
-            ) from error
-
-    def _may_hold(self, batch: str, rows: MonitoredRows) -> bool:
-        """Whether a batch may hold rows of the window: others are not read."""
-        bounds = self._project.batches.bounds(batch)
-        first, last = rows.frame[DUE].min(), rows.frame[DUE].max()
-        if bounds is None or not isinstance(first, datetime) or not isinstance(last, datetime):
-            return bounds is None
-        # A decision may lie before its row's batch, and batches are local.
-        slack = timedelta(days=7)
-        return bounds[1] > first.replace(tzinfo=None) - slack and bounds[0] < last.replace(tzinfo=None) + slack
-
     def _holdout(self, joined: pl.DataFrame) -> Holdout | None:
         workspace = self._tools.stage.workspace
         if not workspace.exists(HOLDOUT_PREDICTIONS):
@@ -293,49 +256,6 @@ class _Run:
         days = labelled["day"].n_unique()
         rows = max(self._params.performance.minimum_rows, labelled.height // days) if days else None
         return Holdout(frame=workspace.read_table(HOLDOUT_PREDICTIONS), unit=self._unit, rows_a_day=rows)
-
-    def _drift(self, rows: MonitoredRows, columns: pl.DataFrame, holdout: Holdout | None) -> list[FeatureDrift]:
-        if not rows.frame.height:
-            return []
-        features, workspace = self._project.features, self._tools.stage.workspace
-        paths = [partition(FEATURES, None, batch) for batch in self._tools.stage.training_batches]
-        names = list(dict.fromkeys([self._unit, *features.names]))
-        tables = [workspace.read_table(path, names) for path in paths if workspace.exists(path)]
-        if not tables:
-            self._notes.append("There are no features of training: nothing says whether features have moved.")
-        rules = self._params.drift
-        found = feature_drift(
-            reference_columns(tables, features),
-            {name: columns[name] for name in columns.columns},
-            days=len(rows.days),
-            alpha=rules.alpha,
-            naive=rules.naive,
-            windows=rules.windows,
-        )
-        if holdout is None:
-            return found
-        scores = {PREDICTION: rows.frame["probability"].alias(PREDICTION)}
-        return found + feature_drift(
-            [holdout.predictions()],
-            scores,
-            days=len(rows.days),
-            alpha=rules.alpha,
-            naive=rules.naive,
-            windows=rules.windows,
-        )
-
-    def _missing(self, moved: Sequence[FeatureDrift]) -> list[Verdict]:
-        known = [each for each in moved if each.name != PREDICTION]
-        return [
-            judge_missing(
-                {each.name: each.missing for each in known},
-                {
-                    each.name: each.reference_missing if each.usual_missing is None else each.usual_missing
-                    for each in known
-                },
-                self._params.service.missing,
-            )
-        ]
 
     def _note_models(self, rows: MonitoredRows) -> None:
         path = EVALUATION

@@ -18,8 +18,8 @@ class ServiceParams(Section):
         errors: the share of requests that may be answered with a 5xx.
         p99_ms: ninety-nine in a hundred requests are answered by then; null: latency is reported and not judged.
         missing: how far the share of values of a feature that are not known may lie above the largest that as many days
-            of training showed.
-        stale: the share of predictions that may have been made from stale features.
+            of training showed; that of a single day, above the largest of any.
+        stale: the share of predictions that may have been made from stale features, of all and of each day.
         unreadable: the share of the log's lines that may be no records.
         clock_seconds: predictions may be so far ahead of the clock that judges them.
     """
@@ -70,6 +70,9 @@ class MonitoringParams(Section):
     """How predictions in service are judged.
 
     Attributes:
+        recent_days: service, data, skew and drift are judged by the last so many days: 24 hours each, counted back from
+            the newest prediction; those without predictions do not count. Where the units of a project are no dates,
+            and with `--since`, all that was predicted is judged.
         label_delay_hours: so long after a prediction was due (the decision time, else when it was answered) its label
             should have come; until then it is not missed.
         decides: the families of verdicts that the outcome is made of; the others explain.
@@ -79,6 +82,7 @@ class MonitoringParams(Section):
         skew_rows: so many logged rows are computed again, the newest first; 0: none.
     """
 
+    recent_days: int = Field(default=7, ge=1, le=366, strict=True)
     label_delay_hours: float = Field(default=24.0, ge=0, allow_inf_nan=False)
     decides: tuple[VerdictFamily, ...] = Field(default=("service", "data", "skew", "performance"), min_length=1)
     service: ServiceParams = ServiceParams()

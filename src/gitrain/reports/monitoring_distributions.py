@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from gitrain.monitoring.report import FeatureDrift, MonitoringReport
 from gitrain.reports.markup import Child, Markup, element, figure, table
 from gitrain.reports.monitoring_parts import disclosure, legend, more, section
-from gitrain.reports.monitoring_words import moved_of, percent
+from gitrain.reports.monitoring_words import moved_of, percent, recent_span
 from gitrain.reports.svg_distribution import distribution, sparkline
 
 __all__ = ["distributions"]
@@ -43,6 +43,9 @@ def _summary(report: MonitoringReport, features: Sequence[FeatureDrift]) -> str:
     if not features:
         return "No distribution was compared."
     said = f"{moved_of(report)} moved farther from the reference than whole {report.unit}s of it are from each other."
+    days = recent_span(report)
+    if days is not None:
+        said += f" They are of {days}."
     naive = sum(each.naive for each in features)
     said += f" The usual rule, PSI above {_NAIVE:g}, would name {naive if naive else 'none'}."
     if "drift" not in report.decides:
@@ -55,6 +58,8 @@ def _card(place: int, feature: FeatureDrift) -> Markup:
     figures = [f"PSI {figure(feature.psi)}{limit}"]
     if feature.wasserstein is not None:
         figures.append(f"{figure(feature.wasserstein)} sd apart")
+    if feature.farthest_day is not None:
+        figures.append(f"farthest on {feature.farthest_day}")
     if feature.missing or feature.reference_missing:
         figures.append(f"not known {_unknown(feature)}")
     histogram = feature.histogram

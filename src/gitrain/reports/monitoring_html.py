@@ -13,7 +13,16 @@ from gitrain.reports.monitoring_parts import mark, section
 from gitrain.reports.monitoring_style import STYLE, STYLE_SOURCE
 from gitrain.reports.monitoring_tables import calibration, family_cards, how_to_read, service, slices, verdicts
 from gitrain.reports.monitoring_trend import trend
-from gitrain.reports.monitoring_words import Words, day_name, mean_loss, overall_sequences, percent, span, words_of
+from gitrain.reports.monitoring_words import (
+    Words,
+    day_name,
+    mean_loss,
+    overall_sequences,
+    percent,
+    recent_span,
+    span,
+    words_of,
+)
 
 __all__ = ["render_monitoring_html"]
 
@@ -96,9 +105,11 @@ def _header(report: MonitoringReport, words: Words) -> Markup:
     releases = [f"{each.version} ({each.predictions:,})" for each in report.releases[-_RELEASES:]]
     if len(report.releases) > _RELEASES:
         releases.insert(0, f"{len(report.releases) - _RELEASES} earlier ones")
+    days = recent_span(report)
     facts = (
         ("Project", f"{report.project}, target {report.target}"),
         ("Window (UTC)", span(report)),
+        *([("Service, data, drift by", days)] if days is not None else []),
         ("Releases (predictions)", ", ".join(releases) or "none answered"),
         ("What decides", ", ".join(report.decides) or "nothing"),
         ("Made (UTC)", f"{report.generated:%Y-%m-%d %H:%M}"),

@@ -10,6 +10,7 @@ from gitrain.reports.monitoring_words import (
     moved_of,
     ordered_verdicts,
     percent,
+    recent_span,
     slice_name,
     span,
     words_of,
@@ -56,7 +57,10 @@ def _verdicts(report: MonitoringReport) -> str:
         )
         for each in open_[:_ROWS]
     ]
+    days = recent_span(report)
     ending = f"{passed:,} of {len(report.verdicts):,} verdicts passed."
+    if days is not None:
+        ending += f" Service, data and drift are judged by the last days: {days}."
     if len(open_) > _ROWS:
         ending = f"{len(open_) - _ROWS:,} more did not pass; {ending}"
     shown = [table(("outcome", "verdict", "decides", "reason"), rows)] if rows else []

@@ -68,9 +68,13 @@ def _verdicts(report: MonitoringReport) -> Iterable[_Gauge]:
     since.add(report.window.since.timestamp())
     through = _Gauge("window_end_timestamp_seconds", "The moment that the window ends before.")
     through.add(report.window.through.timestamp())
+    recent = _Gauge(
+        "recent_start_timestamp_seconds", "The first prediction that service, data and drift are judged by."
+    )
+    recent.add(report.recent.since.timestamp() if report.recent is not None else None)
     took = _Gauge("duration_seconds", "How long the report took.")
     took.add(report.seconds)
-    return outcome, verdict, generated, since, through, took
+    return outcome, verdict, generated, since, through, recent, took
 
 
 def _labels(report: MonitoringReport) -> Iterable[_Gauge]:

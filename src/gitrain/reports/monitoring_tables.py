@@ -7,7 +7,7 @@ from gitrain.release.record import RecordedVerdict
 from gitrain.reports.markup import Child, Markup, count, decimals, element, figure, join, table
 from gitrain.reports.monitoring_parts import badge, disclosure, legend, more, section
 from gitrain.reports.monitoring_tested import tested
-from gitrain.reports.monitoring_words import FAMILY_WORDS, day_name, ordered_families, percent
+from gitrain.reports.monitoring_words import FAMILY_WORDS, day_name, ordered_families, percent, recent_span
 from gitrain.reports.svg import finite, range_of
 from gitrain.reports.svg_intervals import Point, calibration_curve, interval
 from gitrain.reports.svg_series import Series, SeriesChart, draw_series
@@ -119,6 +119,9 @@ def service(report: MonitoringReport) -> Markup:
         for each in found[:_VERDICTS]
     ]
     parts: list[Child] = [element("div", *cards, class_="cards")] if cards else [element("p", "Nothing was judged.")]
+    days = recent_span(report)
+    if days is not None:
+        parts.insert(0, element("p", f"Of the log the last days are judged: {days}.", class_="soft"))
     missing = [row.missing_share for row in report.days]
     if finite(missing):
         parts += [

@@ -22,6 +22,7 @@ __all__ = [
     "overall_sequences",
     "percent",
     "quantity",
+    "recent_span",
     "slice_name",
     "span",
     "words_of",
@@ -236,6 +237,16 @@ def span(report: MonitoringReport) -> str:
     clock = " %H:%M" if window.through - window.since < timedelta(days=3) else ""
     units = f"{window.days:,} {report.unit}{'' if window.days == 1 else 's'}"
     return f"{window.since:%Y-%m-%d{clock}} to {window.through:%Y-%m-%d{clock}} ({units})"
+
+
+def recent_span(report: MonitoringReport) -> str | None:
+    """The last days, by which service, data and drift are judged, in words, UTC; None where the window is."""
+    recent = report.recent
+    if recent is None:
+        return None
+    first, last = f"{recent.since:%Y-%m-%d}", f"{recent.through:%Y-%m-%d}"
+    predictions = f"{recent.predictions:,} prediction{'' if recent.predictions == 1 else 's'}"
+    return f"{first if first == last else f'{first} to {last}'} ({predictions})"
 
 
 def day_name(unit: str) -> str:

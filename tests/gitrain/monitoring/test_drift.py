@@ -93,9 +93,9 @@ def days_of(random, days: int, each: int, spread: float, shift: float = 0.0):
     return pl.Series("x", level + random.normal(size=days * each)), np.arange(days).repeat(each)
 
 
-def drift(reference, day, current, *, days: int, name: str = "x", category: bool = False):
+def drift(reference, day, current, *, days: int, name: str = "x", category: bool = False, named=None):
     columns = [reference_of(reference.alias(name), day, int(day.max()) + 1, category=category)]
-    found = feature_drift(columns, {name: current}, days=days, alpha=0.05, naive=0.2, windows=200)
+    found = feature_drift(columns, {name: current}, days=days, alpha=0.05, naive=0.2, windows=200, day=named)
     return found[0]
 
 
@@ -175,3 +175,54 @@ def test_a_reference_of_few_days_says_nothing():
 
     assert found.threshold is None and not found.moved and found.naive
     assert drift_verdicts([found])[0].outcome is Outcome.INCONCLUSIVE
+
+
+def test_few_rows_are_no_drift_for_being_few():
+    random = np.random.default_rng(0)
+    reference, day = days_of(random, 120, 400, spread=0.0)
+    moved = {rows: 0 for rows in (1, 20, 100, 2800)}
+    for rows in moved:
+        for _ in range(20):
+            moved[rows] += drift(reference, day, pl.Series("x", random.normal(size=rows)), days=7).moved
+
+    assert all(count <= 3 for count in moved.values()), moved
+    # And a fault is one where it can be told from chance.
+    for rows in (100, 2800):
+        assert drift(reference, day, pl.Series("x", random.normal(size=rows) + 2), days=7).moved
+
+
+def test_as_many_rows_as_the_reference_has_leave_the_limit_as_it_is():
+    random = np.random.default_rng(0)
+    reference, day = days_of(random, 120, 50, spread=0.5)
+    current, _ = days_of(random, 40, 50, spread=0.5)
+
+    few, enough, more = (drift(reference, day, current[:rows], days=7).threshold for rows in (200, 350, 2000))
+
+    assert few > enough == more
+
+
+def test_the_farthest_day_of_what_has_moved_is_named():
+    random = np.random.default_rng(0)
+    reference, day = days_of(random, 120, 50, spread=0.1)
+    names = pl.Series(["first"] * 50 + ["second"] * 50 + ["third"] * 9, dtype=pl.Enum(["first", "second", "third"]))
+    current = pl.Series("x", [*random.normal(size=50), *[0.0] * 50, *[99.0] * 9])
+
+    found = drift(reference, day, current, days=2, named=names)
+
+    assert found.moved and found.farthest_day == "second", "nine rows are no day"
+    assert found.farthest_psi > found.psi
+    assert "the farthest day is second (PSI " in drift_verdicts([found])[0].reason
+    same = drift(reference, day, current[:50], days=2, named=names[:50])
+    assert (same.moved, same.farthest_day, same.farthest_psi) == (False, None, None)
+    gone = drift(reference, day, current.set(current.is_not_nan(), None)[:9], days=2, named=names[-9:])
+    assert (gone.moved, gone.farthest_day) == (True, None)
+
+
+def test_the_largest_share_of_a_single_day_that_was_not_known_is_told():
+    random = np.random.default_rng(0)
+    reference, day = days_of(random, 60, 50, spread=0.0)
+    reference = reference.set((pl.Series(day) == 7) & (pl.Series(np.arange(reference.len())) % 5 == 0), None)
+
+    found = drift(reference, day, reference, days=5)
+
+    assert (found.usual_missing_day, found.usual_missing) == (0.2, 0.04)

@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
@@ -8,7 +9,8 @@ from prometheus_client import CollectorRegistry
 
 from gitrain.integrations.bentoml.metrics import ServiceMetrics
 from gitrain.monitoring.logged import LoggedPredictions, MonitoredRows
-from gitrain.monitoring.quality import judge_log, judge_missing, judge_service, service_figures
+from gitrain.monitoring.quality import judge_log, judge_missing, judge_service, judge_stale, service_figures
+from gitrain.monitoring.report import FeatureDrift, Histogram
 from gitrain.pipeline.monitoring_params import ServiceParams
 from gitrain.verdicts import Outcome
 
@@ -60,13 +62,84 @@ def test_hostile_figures_are_passed_over(text):
     assert math.isfinite(figures.total)
 
 
-def test_the_most_missing_feature_is_named():
-    found = judge_missing({"a": 0.1, "b": 0.5, "c": 0.9}, {"a": 0.1, "b": 0.2, "c": 0.88}, 0.05)
+DAYS = pl.Series(["1"] * 500 + ["2"] * 500, dtype=pl.Enum(["1", "2", "3"]))
 
-    assert found.outcome is Outcome.FAILED and found.reason.startswith("b:")
-    assert found.figures["features"] == 1
-    assert judge_missing({"a": 0.1}, {"a": 0.08}, 0.05).outcome is Outcome.PASSED
-    assert judge_missing({}, {}, 0.05).outcome is Outcome.INCONCLUSIVE
+
+def missing(shares: dict[str, tuple[float, float]], usual: dict[str, tuple[float | None, float | None]] | None = None):
+    """The verdict of features with these shares of unknown values on two days; `usual` of windows, and of a day."""
+    rows = np.arange(500) / 500
+    columns = pl.DataFrame(
+        {
+            name: pl.Series(np.concatenate([rows, rows])).set(
+                pl.Series(np.concatenate([rows < day for day in days])), None
+            )
+            for name, days in shares.items()
+        }
+    )
+    features = [
+        FeatureDrift(
+            name=name,
+            kind="number",
+            psi=0.0,
+            moved=False,
+            naive=False,
+            missing=sum(days) / 2,
+            reference_missing=0.02,
+            usual_missing=(usual or {}).get(name, (0.02, None))[0],
+            usual_missing_day=(usual or {}).get(name, (None, 0.02))[1],
+            histogram=Histogram(reference=(), current=()),
+        )
+        for name, days in shares.items()
+    ]
+    return judge_missing(features, columns, DAYS, 0.05)
+
+
+def test_the_most_missing_feature_is_named_with_its_worst_day():
+    # Whatever features are called.
+    found = missing({"rows": (0.1, 0.1), "day": (0.0, 1.0), "c": (0.9, 0.9)}, {"rows": (0.1, 0.1), "c": (0.88, 0.9)})
+
+    assert found.outcome is Outcome.FAILED
+    assert found.reason.startswith("day: not known for 50.0% of predictions, and at most 2.0% in as many days of")
+    assert found.reason.endswith(", most on 2 (100.0% of 500)")
+    assert (found.figures["features"], found.figures["worst_day"]) == (1, "2")
+
+
+def test_what_is_missing_on_a_day_fails_where_all_days_together_pass():
+    found = missing({"a": (0.0, 0.12), "b": (0.0, 0.01)})
+
+    assert found.outcome is Outcome.FAILED
+    assert found.reason == "a: not known for 12.0% of the predictions of 2, and at most 2.0% on any day of training"
+    assert missing({"a": (0.0, 0.12)}, {"a": (0.02, 0.1)}).outcome is Outcome.PASSED, "there were such days"
+    assert missing({"a": (0.0, 0.09)}).outcome is Outcome.PASSED, "it may be chance"
+
+
+def test_nothing_is_missing_of_nothing():
+    assert missing({"a": (0.04, 0.04)}, {"a": (None, None)}).outcome is Outcome.PASSED
+    assert missing({"a": (0.08, 0.08)}, {"a": (None, None)}).outcome is Outcome.FAILED
+    assert judge_missing([], pl.DataFrame(), DAYS, 0.05).outcome is Outcome.INCONCLUSIVE
+
+
+def stale(*days: int, limit: float = 0.05):
+    """The verdict where of five hundred predictions of each day so many were made from stale features."""
+    named = [["road"] if row % 500 < days[row // 500] else [] for row in range(1000)]
+    frame = pl.DataFrame({"stale": pl.Series(named, dtype=pl.List(pl.String)), "day": DAYS})
+    return judge_stale(rows_of(frame, days=("1", "2", "3")), limit)
+
+
+def test_stale_features_of_a_day_fail_where_all_days_together_pass():
+    assert stale(0, 49).outcome is Outcome.FAILED
+    assert "4.90% of predictions were made from stale features (behind: road), most on 2 (9.8% of 500)" in (
+        stale(0, 49).reason
+    )
+    assert stale(20, 29).outcome is Outcome.PASSED, "it may be chance"
+    assert stale(26, 26).outcome is Outcome.FAILED
+    assert stale(0, 0).figures == {"stale": 0, "share": 0.0, "limit": 0.05}
+
+
+def rows_of(frame: pl.DataFrame, **more) -> MonitoredRows:
+    nothing = dict.fromkeys(("repeated", "asked_again", "early", "ahead", "unreadable", "impossible", "foreign"), 0)
+    whole = {"known": frame.clear(), "days": (), "dated": True, "farthest": None, "lines": frame.height, **nothing}
+    return MonitoredRows(frame=frame, **whole | more)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.02, 1.0])
@@ -76,20 +149,8 @@ def test_quantiles_of_nothing_are_none(share):
 
 def judged_log(predictions: int, *, unreadable: int = 0, impossible: int = 0, foreign: int = 0, limit: float = 0.01):
     frame = pl.DataFrame({"probability": [0.5] * predictions})
-    rows = MonitoredRows(
-        frame=frame,
-        known=frame.clear(),
-        days=(),
-        repeated=0,
-        asked_again=0,
-        early=0,
-        ahead=0,
-        farthest=None,
-        unreadable=unreadable,
-        impossible=impossible,
-        foreign=foreign,
-        lines=predictions + unreadable + impossible + foreign,
-    )
+    lines = predictions + unreadable + impossible + foreign
+    rows = rows_of(frame, unreadable=unreadable, impossible=impossible, foreign=foreign, lines=lines)
     return judge_log(LoggedPredictions(frame=frame.clear(), files=1, torn=0), rows, limit)[0]
 
 

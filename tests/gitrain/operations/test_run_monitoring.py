@@ -237,7 +237,7 @@ def test_a_log_cut_in_half_and_hostile_lines_cost_what_they_are(stage, month, tm
     )
     path.write_bytes(hostile + cut)
 
-    report = run_monitoring(tools_of(stage, tmp_path))
+    report = run_monitoring(tools_of(stage, tmp_path, recent_days=30))
 
     figures = next(each.figures for each in report.verdicts if each.name == "service:log")
     assert figures["torn"] == 1 and figures["unreadable"] == 6

@@ -15,6 +15,7 @@ from tests.gitrain.reports.monitored_parts import (
     features,
     labels,
     number,
+    recent,
     releases,
     sequence,
     slices,
@@ -115,6 +116,7 @@ def drifting() -> MonitoringReport:
     ]  # fmt: skip
     content = {
         "window": window(rows), "releases": releases(rows, "1.3.2", "1.4.0"), "labels": labels(rows), "days": rows,
+        "recent": recent(rows),
         "features": found, "slices": slices(generator), "calibration": calibration(generator, -0.06),
         "sequences": (tested,), "notes": ("Labels are mature 24 h after the decision.",),
     }  # fmt: skip

@@ -17,6 +17,7 @@ from gitrain.monitoring.report import (
     Look,
     LookSequence,
     MonitoringReport,
+    RecentDays,
     SeenRelease,
     SliceRow,
     Window,
@@ -37,6 +38,7 @@ __all__ = [
     "labels",
     "normal",
     "number",
+    "recent",
     "releases",
     "rounded",
     "sequence",
@@ -286,6 +288,13 @@ def compose(content: Mapping[str, object], verdicts: Sequence[RecordedVerdict]) 
 def window(rows: Sequence[DayRow]) -> Window:
     since = datetime.combine(START, datetime.min.time(), tzinfo=UTC)
     return Window(since=since, through=since + timedelta(days=len(rows)), days=len(rows))
+
+
+def recent(rows: Sequence[DayRow]) -> RecentDays:
+    """The last seven days."""
+    until = window(rows).through
+    predictions = sum(row.predictions for row in rows[-7:])
+    return RecentDays(since=until - timedelta(days=7), through=until, predictions=predictions, days=7)
 
 
 def releases(rows: Sequence[DayRow], *versions: str) -> tuple[SeenRelease, ...]:

@@ -38,7 +38,7 @@ class DriftFromFirst:
         ]
 
     def of(self, features: pl.DataFrame) -> list[FeatureDrift]:
-        """How far each feature has moved, as monitoring has it."""
+        """How far each feature has moved, as monitoring has it, but over the whole batch and not its last days."""
         return feature_drift(
             self._reference,
             {name: features[name] for name in self._names},
