@@ -214,7 +214,7 @@ def serving(fake: FakeGitHub) -> Iterator[FakeGitHub]:
     server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), port=0, log_config=None, lifespan="off"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not server.started and time.monotonic() < deadline:
         time.sleep(0.01)
     fake.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
@@ -222,4 +222,4 @@ def serving(fake: FakeGitHub) -> Iterator[FakeGitHub]:
         yield fake
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(60)

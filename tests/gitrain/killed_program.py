@@ -2,7 +2,8 @@
 
 ``python -m tests.gitrain.killed_program`` reads one JSON object a line: `arguments` of `gitrain`, and either `effect`,
 the number of the effect right before which it is killed, or `seconds`, after which it is, or neither. It answers each
-with one line: how it ended (-9: killed), the number of its effects, and what it said.
+with one line: how it ended (-9: killed), the number of its effects, and what it said. A killed one is answered when all
+that it had started, and that goes on without it, has ended too: what is looked at then stays as it is.
 """
 
 import io
@@ -15,6 +16,8 @@ import threading
 import time
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+
+import psutil
 
 # What the commands import when they are run: forks have it already.
 import gitrain.cli.environments
@@ -62,6 +65,7 @@ def forked(arguments: list[str], *, effect: int | None = None, seconds: float | 
         begun = time.monotonic()
         child = os.fork()
         if not child:
+            os.setpgid(0, 0)
             os._exit(run(arguments, folder, effect))
         timer = threading.Timer(seconds, os.kill, (child, signal.SIGKILL)) if seconds is not None else None
         if timer is not None:
@@ -69,6 +73,7 @@ def forked(arguments: list[str], *, effect: int | None = None, seconds: float | 
         _, status = os.waitpid(child, 0)
         if timer is not None:
             timer.cancel()
+        wait_for_group(child)
         said = folder / "said"
         return {
             "code": os.waitstatus_to_exitcode(status),
@@ -76,6 +81,22 @@ def forked(arguments: list[str], *, effect: int | None = None, seconds: float | 
             "seconds": time.monotonic() - begun,
             "said": said.read_text() if said.exists() else "",
         }
+
+
+def wait_for_group(group: int) -> None:
+    """Until no process of a group lives; who has to take notice of its end is another process, which may never do."""
+    end = time.monotonic() + 120
+    while any(_lives_in(group, process) for process in psutil.process_iter()):
+        if time.monotonic() > end:
+            raise TimeoutError(f"the group {group} lives on")
+        time.sleep(0.005)
+
+
+def _lives_in(group: int, process: psutil.Process) -> bool:
+    try:
+        return os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE
+    except (ProcessLookupError, psutil.Error):
+        return False
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from gitrain.operations.check_groups import GROUPS
 from gitrain.pipeline.lock import Lock
@@ -150,7 +149,7 @@ def test_killed_in_every_stage_the_pipeline_ends_in_the_same_lock(clone: Clone, 
     """Nothing is shared with the clone that ran undisturbed: neither its cache nor its memo."""
     again = new_repository(tmp_path / "tumours")
     for stage, first_line in FIRST_LINES.items():
-        kill_in(again, stage, first_line)
+        kill_in(again, stage, first_line, tmp_path / "kills")
     ran_in_the_end = ran(again.succeed("dvc", "repro"))
     assert ran_in_the_end == [STAGES[-1]]
     assert again.lock == clone.lock
@@ -167,41 +166,40 @@ FIRST_LINES = {
     "evaluate": "evaluate: scoring",
     "export": "export: comparing",
 }
-ATTEMPTS = 5
+# What each Python reads that finds it: one that prints the line kills itself, and all that it was started with, there.
+KILLS_ITSELF = """\
+import os, signal, sys
+
+def watched(write):
+    def killing(text):
+        written = write(text)
+        if os.environ["KILL_AT"] in text:
+            os.killpg(os.getpgrp(), signal.SIGKILL)
+        return written
+    return killing
+
+for stream in (sys.stdout, sys.stderr):
+    stream.write = watched(stream.write)
+"""
 
 
-def kill_in(clone: Clone, stage: str, line: str) -> None:
-    """Start `dvc repro`, and kill it with all that it started as soon as the stage has printed `line`."""
-    for _ in range(ATTEMPTS):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "dvc", "repro"],
-            cwd=clone.root,
-            env=environment() | {"PYTHONUNBUFFERED": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        with process:
-            assert process.stdout is not None
-            seen = next((said for said in process.stdout if line in said), None)
-            assert seen is not None, f"{stage} ended without saying {line!r}"
-            os.killpg(process.pid, signal.SIGKILL)
-            process.stdout.read()
-        finished = Lock.parse(clone.lock).stages if (clone.root / "dvc.lock").exists() else {}
-        if stage not in finished:
-            return
-        # On a machine that is slow to wake this test the stage was done already: it has to run once more.
-        forget(clone, stage)
-    pytest.fail(f"{stage} was always done before it could be killed")
-
-
-def forget(clone: Clone, stage: str) -> None:
-    """Take a stage out of the lock and of DVC's memory of runs."""
-    lock = yaml.safe_load(clone.lock)
-    del lock["stages"][stage]
-    (clone.root / "dvc.lock").write_text(yaml.safe_dump(lock, sort_keys=False))
-    shutil.rmtree(clone.root / ".dvc" / "cache" / "runs", ignore_errors=True)
+def kill_in(clone: Clone, stage: str, line: str, folder: Path) -> None:
+    """Run `dvc repro`, and have it killed with all that it started right after the stage has printed `line`."""
+    folder.mkdir(exist_ok=True)
+    (folder / "sitecustomize.py").write_text(KILLS_ITSELF)
+    given = environment()
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "repro"],
+        cwd=clone.root,
+        env=given | {"KILL_AT": line, "PYTHONPATH": os.pathsep.join((str(folder), given.get("PYTHONPATH", "")))},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL, f"{stage} ended without saying {line!r}:\n{done.stdout}"
+    assert stage not in (Lock.parse(clone.lock).stages if (clone.root / "dvc.lock").exists() else {})
 
 
 def test_the_run_is_recorded(clone: Clone):

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 import gitrain.integrations.mlflow
 from gitrain.errors import IntegrationError, UsageError
+from gitrain.integrations.free_ports import free_port
 from gitrain.integrations.mlflow import MlflowRunStore
 from gitrain.integrations.mlflow_database import local_database
 from gitrain.integrations.skops import TRUSTED, SkopsFormat
@@ -396,12 +396,13 @@ def test_addresses_that_keep_no_runs(tmp_path: Path, uri: str) -> None:
 
 
 def test_a_dead_server_is_an_error_at_once(tmp_path: Path) -> None:
+    # MLflow itself would try again for minutes.
     start = time.monotonic()
     for uri in ("http://user:secret@127.0.0.1:9", "http://127.0.0.1:9/mlflow"):
         with pytest.raises(IntegrationError, match="no MLflow server answers at http://127") as raised:
             MlflowRunStore(uri, tmp_path).list("toy")
         assert "secret" not in str(raised.value)
-    assert time.monotonic() - start < 20
+    assert time.monotonic() - start < 60
 
 
 @pytest.fixture(scope="module")
@@ -409,9 +410,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, fresh_database: Path) -> It
     """A real MLflow server on a free port of the loopback interface."""
     folder = tmp_path_factory.mktemp("server")
     shutil.copy(fresh_database, folder / "mlflow.db")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     options = ["--backend-store-uri", "sqlite:///mlflow.db", "--artifacts-destination", "./artifacts", "--workers", "1"]
     process = subprocess.Popen(
         [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), *options],
@@ -423,7 +422,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, fresh_database: Path) -> It
     )
     address = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(600):
+        for _ in range(1200):
             assert process.poll() is None, "the server ended"
             try:
                 urllib.request.urlopen(f"{address}/health", timeout=1).close()  # noqa: S310
@@ -431,7 +430,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, fresh_database: Path) -> It
             except (urllib.error.URLError, OSError):
                 time.sleep(0.1)
         else:
-            pytest.fail("the server did not start within a minute")
+            pytest.fail("the server did not start within minutes")
         yield address
     finally:
         os.killpg(process.pid, signal.SIGKILL)

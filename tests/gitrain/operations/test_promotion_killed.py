@@ -95,7 +95,7 @@ class Promoting:
     def end(self):
         self.orders.close()
         self.answers.close()
-        assert self.program.wait(30) == 0
+        assert self.program.wait(120) == 0
 
     def promote(self, *more, **how):
         """Run it in a process that is killed where it is told; how it ended."""
