@@ -64,7 +64,7 @@ def test_a_stall_shows_as_users_see_it_and_not_to_one_caller():
     with process("stall") as url:
         samples = run(url, 150, 1.5)
     with process("stall") as url:
-        in_turn = closed_loop(url, 600)
+        in_turn = closed_loop(url, 400)
 
     figures = LoadFigures.of(samples, seconds=1.5)
     assert figures.errors == 0
@@ -72,7 +72,7 @@ def test_a_stall_shows_as_users_see_it_and_not_to_one_caller():
     assert percentile(waited, 0.9) > 0.1
     assert figures.latency["p99"] > 250
     assert figures.longest_pause > 250
-    # One caller met the stall too, once in 600, and its percentile hides it.
+    # One caller met the stall too, once in 400, and its percentile hides it.
     assert in_turn.max() > 0.29
     assert percentile(in_turn, 0.99) < 0.25
 
