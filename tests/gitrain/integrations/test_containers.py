@@ -1,7 +1,7 @@
 """Engines, played by scripts on PATH; the real ones are tried where they work (`docs/bundles.md`)."""
 
 import json
-import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -42,7 +42,8 @@ def path(tmp_path, monkeypatch):
     folder = tmp_path / "programs"
     folder.mkdir()
     for name in ("sh", "cat", "cp", "dirname"):
-        found = next(Path(part) / name for part in os.environ["PATH"].split(os.pathsep) if (Path(part) / name).exists())
+        found = shutil.which(name)
+        assert found is not None
         (folder / name).symlink_to(found)
     monkeypatch.setenv("PATH", str(folder))
     return folder
