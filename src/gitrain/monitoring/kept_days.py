@@ -5,6 +5,7 @@ What a sequence needs of a day is five numbers, which outlive the predictions th
 """
 
 import math
+from collections.abc import Collection
 from typing import NamedTuple, Protocol, Self
 
 from pydantic import Field, model_validator
@@ -71,10 +72,12 @@ class KeptDays(Document):
 
     Attributes:
         rules: the digest of what makes the numbers what they are: days of other rules are no days of this sequence.
+        log: the folder of the predictions that they were made from, to be shown.
         parts: each once.
     """
 
     rules: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
+    log: str = ""
     parts: tuple[KeptPart, ...] = ()
 
     @model_validator(mode="after")
@@ -85,10 +88,13 @@ class KeptDays(Document):
 
 
 class DayStore(Protocol):
-    """Where days are kept between looks."""
+    """Where days are kept between looks at a log; those of another log are none of them."""
 
     def read(self, rules: str) -> KeptDays:
         """What was kept under some rules; no parts where nothing was, or it cannot be used."""
 
     def write(self, days: KeptDays) -> None:
         """Put it in the place of what was kept under the same rules, in one step. A full disk is told, no error."""
+
+    def tidy(self, releases: Collection[str]) -> None:
+        """Remove days that nobody reads any more: those of no release that the log has predictions of, or that runs."""

@@ -189,6 +189,9 @@ class _Run:
         )
         if self._tools.kept is not None and counted.keeps:
             self._tools.kept.write(counted.kept())
+            # A log that is away for a day has no word in what is still of use.
+            if report.releases:
+                self._tools.kept.tidy({each.version for each in report.releases} | {running or ""})
         return report
 
     def _recent(self, logged: LoggedPredictions, rows: MonitoredRows) -> RecentRows:

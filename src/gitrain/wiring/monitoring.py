@@ -75,7 +75,7 @@ def open_monitoring(
         stage=stage,
         environment=environment,
         log=LogScan(folder, kept=kept),
-        kept=KeptDaysFiles(kept, progress),
+        kept=KeptDaysFiles(kept, progress, log=folder),
         outcomes=outcomes,
         figures=_figures_of_files(metrics) if metrics else _figures_of_replicas(observed),
         running=observed.running.version if observed.running is not None else None,

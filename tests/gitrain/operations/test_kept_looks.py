@@ -20,10 +20,10 @@ PERFORMANCE = "performance:log_loss_ratio"
 class Kept(KeptDaysFiles):
     """The files, and what is asked of them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, log: str = "log") -> None:
         self.said: list[str] = []
         self.calls: list[str] = []
-        super().__init__(folder, self.said.append)
+        super().__init__(folder, self.said.append, log=folder.parent / log)
 
     def read(self, rules: str):
         self.calls.append("read")
@@ -32,6 +32,10 @@ class Kept(KeptDaysFiles):
     def write(self, days) -> None:
         self.calls.append("write")
         super().write(days)
+
+    def tidy(self, releases) -> None:
+        self.calls.append(f"tidy {sorted(releases - {''})}")
+        super().tidy(releases)
 
 
 @pytest.fixture
@@ -88,7 +92,7 @@ def test_daily_looks_at_a_log_that_is_cut_are_those_at_the_whole_one(stage, mont
     assert "days of release 1.0.0, 2024-04-01 to 2024-04-" in note
     assert "as earlier looks counted them" in note
     assert whole.notes == ()
-    assert set(kept.calls) == {"read", "write"} and kept.said == []
+    assert set(kept.calls) == {"read", "write", "tidy ['1.0.0']"} and kept.said == []
     assert render_monitoring(report) and render_monitoring_html(report, version="0")
 
 
@@ -119,8 +123,10 @@ def test_what_ran_is_judged_when_the_log_has_nothing_of_it(stage, month, tmp_pat
     log = tmp_path / "log"
     before = run_monitoring(tools_of(stage, written(log, month, 0, 900), kept_days=kept, running="1.0.0"))
 
+    kept.calls.clear()
     after = run_monitoring(tools_of(stage, written(log, month, 0, 0), kept_days=kept, running="1.0.0"))
 
+    assert kept.calls == ["read", "write"], "a log that is away has no word in what is of use"
     assert after.labels.predictions == 0
     assert after.sequences == before.sequences
     assert reason(after) == reason(before)
@@ -201,3 +207,20 @@ def test_a_damaged_file_is_told_and_the_log_alone_counts(stage, month, tmp_path,
     assert "is damaged" in kept.said[0]
     assert run_monitoring(tools_of(stage, log, kept_days=kept, recent_days=30)).notes == ()
     assert len(kept.said) == 1
+
+
+def test_looks_at_two_logs_of_an_environment_are_two_sequences(stage, month, tmp_path, kept):
+    other = Kept(tmp_path / "kept", "other")
+    logs = [written(tmp_path / name, month, *rows) for name, rows in (("log", (0, 450)), ("other", (450, 900)))]
+
+    def look(log: Path, store: Kept | None):
+        return run_monitoring(tools_of(stage, log, kept_days=store, recent_days=30))
+
+    for _ in range(2):
+        both = [look(log, store) for log, store in zip(logs, (kept, other), strict=True)]
+
+    assert [each.sequences for each in both] == [look(log, None).sequences for log in logs]
+    assert [each.notes for each in both] == [(), ()]
+    assert len(list((tmp_path / "kept").iterdir())) == 2
+    assert kept.said == [] and len(other.said) == 1
+    assert f"are those of {logs[0]}, and this is a look at {logs[1]}" in other.said[0]
