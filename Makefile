@@ -28,7 +28,7 @@ demo: env ## see the whole loop on real flights, under load (ARGS="--keep --unti
 	@"$(BIN)/gitrain" rehearse $$([ -t 0 ] || echo --approve) $(ARGS)
 
 test: env ## run the tests (ARGS=... goes to pytest, JOBS=... processes)
-	@"$(BIN)/python" -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	@"$(BIN)/python" -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: env ## all that CI checks besides the tests (ONLY="lint types" chooses)
 	@"$(BIN)/python" -m tools.check $(ONLY)

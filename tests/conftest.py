@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
@@ -63,6 +64,30 @@ settings.register_profile(
 settings.register_profile("quick", settings.get_profile("ci"), max_examples=5)
 settings.register_profile("thorough", settings.get_profile("ci"), derandomize=False, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+# With several processes a file's tests run in one of them: files of minutes begin first, so that none of them is left
+# at the end while other processes have nothing to do; then those with slow tests, then all others.
+LONGEST = ("tests/gitrain/cli/test_rehearse.py", "tests/gitrain/test_second_project.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=_turn(items))
+
+
+def _turn(items: list[pytest.Item]) -> Callable[[pytest.Item], tuple[int, int]]:
+    """When it is a file's turn, for each of its tests."""
+    sizes = Counter(item.nodeid.partition("::")[0] for item in items)
+    slow = {item.nodeid.partition("::")[0] for item in items if item.get_closest_marker("slow")}
+
+    def turn(item: pytest.Item) -> tuple[int, int]:
+        file = item.nodeid.partition("::")[0]
+        if file in LONGEST:
+            return 0, LONGEST.index(file)
+        return (1, 0) if file in slow else (2, -sizes[file])
+
+    return turn
 
 
 @pytest.fixture(scope="session", autouse=True)
