@@ -18,6 +18,9 @@ LOG = "GITRAIN_LOG"
 
 # A process's start is kept as a fraction of a second that goes through JSON and back unchanged, or nearly.
 _SAME_START = 0.01
+# A process whose program is just being replaced by another (a shell's by what it starts) has no variables for a moment:
+# who has none is looked at again, after all others.
+_LOOKS = 3
 # When nobody was started.
 _GONE = 0.0
 # A runner of GitHub ends, after a job, every process that carries it.
@@ -94,12 +97,17 @@ def processes_with(variable: str, value: str) -> list[LocalProcess]:
 
     A program that was killed before it wrote down whom it had started finds them so; children inherit the variable.
     """
-    found = []
-    for process in psutil.process_iter():
-        # Those of others cannot be looked at, and any may be gone by now.
-        with contextlib.suppress(psutil.Error, OSError):
-            if process.environ().get(variable) == value and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(LocalProcess(pid=process.pid, started=process.create_time()))
+    found, left, silent = [], psutil.process_iter(), []
+    for _ in range(_LOOKS):
+        for process in left:
+            # Those of others cannot be looked at, and any may be gone by now.
+            with contextlib.suppress(psutil.Error, OSError):
+                variables = process.environ()
+                if variables.get(variable) == value and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(LocalProcess(pid=process.pid, started=process.create_time()))
+                if not variables:
+                    silent.append(process)
+        left, silent = iter(silent), []
     return sorted(found, key=lambda each: (each.started, each.pid))
 
 

@@ -216,6 +216,25 @@ def test_processes_are_found_by_a_variable(tmp_path):
     found.end(patience=5, pause=time.sleep)
 
 
+def test_a_process_that_is_being_replaced_by_its_next_program_is_found(tmp_path, monkeypatch):
+    found = start_detached(
+        [sys.executable, "-S", "-c", "import time; time.sleep(60)"],
+        folder=tmp_path,
+        log=tmp_path / "log",
+        environment=dict(os.environ) | {"GITRAIN_TRIED": str(tmp_path)},
+    )
+    environ, looks = psutil.Process.environ, []
+
+    def at_that_moment(process):
+        if process.pid == found.pid:
+            looks.append(process)
+        return {} if process.pid == found.pid and len(looks) == 1 else environ(process)
+
+    monkeypatch.setattr(psutil.Process, "environ", at_that_moment)
+    assert [each.pid for each in processes_with("GITRAIN_TRIED", str(tmp_path))] == [found.pid]
+    found.end(patience=5, pause=time.sleep)
+
+
 def test_what_belongs_to_the_job_is_not_the_services(site):
     variables = dict(os.environ) | {
         "GITHUB_TOKEN": "t",
