@@ -1,5 +1,6 @@
 """Who has copies made: real processes, one at a time, that a log neither waits for nor leaves behind."""
 
+import os
 import subprocess
 import sys
 import time
@@ -7,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests.gitrain.integrations.copying_at_once import at_once
 from tests.gitrain.integrations.logged_records import SCHEMA, WHOLE
 from tests.gitrain.integrations.test_log_copy_program import assert_copied, assert_same, read_all
 from tests.gitrain.integrations.test_prediction_log import Counted
@@ -38,9 +40,11 @@ def until(condition, what):
 
 
 @pytest.fixture(autouse=True)
-def patience(monkeypatch):
-    """Whoever ends waits here until its process is gone, however busy the machine is."""
+def patience(monkeypatch, tmp_path_factory):
+    """Whoever ends waits here until its process is gone, however busy the machine is; and no process gives way."""
     monkeypatch.setattr(log_copier, "_END_SECONDS", _PATIENCE)
+    for name, value in at_once(tmp_path_factory.mktemp("copier") / "path").items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture
@@ -97,6 +101,17 @@ def test_there_is_one_at_a_time(log, copier, monkeypatch):
     started[1].communicate(b"\n")
     copier.turn()
     assert len(started) == 2
+
+
+def test_it_gives_way_before_its_first_line(log, copier, monkeypatch):
+    monkeypatch.setenv("PATH", os.environ["PATH"].partition(os.pathsep)[2])
+    before = children()
+    copier.begun()
+    copier.turn()
+    (process,) = set(children()) - set(before)
+
+    # Of one that has ended already this is told as well.
+    until(lambda: os.getpriority(os.PRIO_PROCESS, process) == 19, "its priority")
 
 
 def test_little_is_left_to_who_looks(log):
@@ -232,6 +247,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from gitrain.integrations.log_copier import LogCopier
 from gitrain.integrations.prediction_log import PredictionLog
+from tests.gitrain.integrations.copying_at_once import at_once
 from tests.gitrain.integrations.logged_records import SCHEMA
 from tests.gitrain.integrations.test_prediction_log import Counted
 from tests.gitrain.serving.predicted import predicted

@@ -16,6 +16,7 @@ from typing import Any
 import polars as pl
 import pytest
 from tests.gitrain.full_disk import DISKS, small_disk
+from tests.gitrain.integrations.copying_at_once import at_once
 from tests.gitrain.integrations.logged_records import BROKEN, SCHEMA, WHOLE, at
 from tests.gitrain.serving.predicted import predicted
 
@@ -26,6 +27,12 @@ from gitrain.serving.log_records import encode_records
 
 PROGRAM = "gitrain.integrations.log_copy_program"
 HOSTILE = ['"}\n{"', "\\", "\u2028\x00\ud7ff", "</script>", "'; --", "\U0001f600" * 9, '{"schema_version":1}', ""]
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch, tmp_path_factory):
+    for name, value in at_once(tmp_path_factory.mktemp("program") / "path").items():
+        monkeypatch.setenv(name, value)
 
 
 def write_log(folder: Path) -> list[Path]:
@@ -261,7 +268,7 @@ def test_a_folder_that_cannot_be_written_is_told_to_nobody_but_the_exit_code(tmp
     process.stderr.close()
 
 
-def test_it_steps_back(tmp_path):
+def test_it_steps_back(monkeypatch):
     asks = textwrap.dedent(
         """
         import os, sys
@@ -274,6 +281,7 @@ def test_it_steps_back(tmp_path):
         assert not {"polars", "numpy", "pandera"} & set(sys.modules), "that takes a core for a while"
         """
     )
+    monkeypatch.delenv("PYTHONPATH")
     subprocess.run([sys.executable, "-c", asks], check=True)
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.gitrain.integrations.copying_at_once import STAYS, at_once
 from tests.gitrain.integrations.test_log_copy_program import assert_same, read_all
 from tests.gitrain.operations.test_served_release import BLOCKER, OPTIONAL, installed_names
 from tests.gitrain.served import serving
@@ -33,8 +34,8 @@ def store(parcels, tmp_path_factory):
     return url
 
 
-def in_a_tree(parcels, _, __):
-    return parcels, "service:Parcels", {}
+def in_a_tree(parcels, _, folder):
+    return parcels, "service:Parcels", at_once(folder / "path")
 
 
 def in_a_release(_, request, folder):
@@ -45,9 +46,7 @@ def in_a_release(_, request, folder):
         for module, packages in importlib.metadata.packages_distributions().items()
         if not {re.sub(r"[-_.]+", "-", package).lower() for package in packages} & names
     } - OPTIONAL
-    (folder / "path").mkdir()
-    (folder / "path" / "sitecustomize.py").write_text(BLOCKER.format(blocked=blocked))
-    return folder, str(release), {"PYTHONPATH": str(folder / "path")}
+    return folder, str(release), at_once(folder / "path", STAYS + BLOCKER.format(blocked=blocked))
 
 
 @pytest.mark.parametrize("place", [in_a_tree, in_a_release])
