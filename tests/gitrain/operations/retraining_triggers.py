@@ -1,11 +1,11 @@
-"""Triggers of a retraining as processes: run as a program, with what it needs imported once.
+"""Triggers of a retraining as forks of one warm process, which has imported once what all of them need.
 
-    retraining_triggers.py ROOT ORIGIN FOLDER COUNT [CLONE ...]
-
-Forks COUNT processes that open a retraining at the same moment, in turn in ROOT and in each CLONE; prints what each
-one came to, a line each.
+``python -m tests.gitrain.operations.retraining_triggers ROOT ORIGIN FOLDER`` reads one JSON object a line: `count`
+triggers that open a retraining at the same moment, in turn in each folder of `roots`, with `variables` of their own. It
+answers each with one line: a list of what came of those that were not killed.
 """
 
+import json
 import os
 import sys
 import time
@@ -29,26 +29,38 @@ def one(world: World, root: Path) -> str:
     return result.plan.hindrance.value if result.plan.hindrance else result.plan.decision.value
 
 
-def main() -> None:
-    root, origin, folder, count, *clones = sys.argv[1:]
+def at_once(given: list[str], *, count: int, roots: list[str], variables: dict[str, str]) -> list[str]:
+    """What so many triggers come to."""
+    root, origin, folder = map(Path, given)
     # As much later as the deliveries are old: records have an order.
-    later = timedelta(seconds=time.time() - Path(folder, "failing").stat().st_mtime)
-    world = World(Path(root), Path(origin), Path(folder), now=NOW + later)
-    roots = [Path(root), *map(Path, clones)]
-    _ = world.project
-    start, go = os.pipe()
+    later = timedelta(seconds=time.time() - (folder / "failing").stat().st_mtime)
+    world = World(root, origin, folder, now=NOW + later)
+    (start, go), (said, saying) = os.pipe(), os.pipe()
     children = []
-    for number in range(int(count)):
+    for number in range(count):
         child = os.fork()
         if child == 0:
             os.close(go)
+            os.environ.update(variables)
             os.read(start, 1)
-            os.write(1, f"{one(world, roots[number % len(roots)])}\n".encode())
+            os.write(saying, f"{one(world, Path(roots[number % len(roots)]))}\n".encode())
             os._exit(0)
         children.append(child)
-    os.close(go)
+    for end in (start, go, saying):
+        os.close(end)
+    with open(said, encoding="utf-8") as stream:
+        found = stream.read().splitlines()
     for child in children:
         os.waitpid(child, 0)
+    return found
+
+
+def main() -> None:
+    given = sys.argv[1:]
+    root, origin, folder = map(Path, given)
+    _ = World(root, origin, folder).project
+    for line in sys.stdin:
+        print(json.dumps(at_once(given, **json.loads(line))), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Many triggers at once, and a trigger that is killed anywhere: one pull request in the end, and nothing half done."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -36,28 +37,32 @@ def world(git_repository, tmp_path):
     return world_at(git_repository, tmp_path)
 
 
-def trigger(world, count, *clones, **variables):
-    command = [sys.executable, "-m", PROGRAM, str(world.root), str(world.origin), str(world.folder), str(count)]
-    return subprocess.run(
-        [*command, *map(str, clones)],
-        cwd=REPOSITORY,
-        env=os.environ | variables,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=500,
-    )
+@pytest.fixture
+def triggers(world):
+    """Calls triggers, each in a process of its own; what came of those that were not killed."""
+    command = [sys.executable, "-m", PROGRAM, str(world.root), str(world.origin), str(world.folder)]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as program:
+        orders, answers = program.stdin, program.stdout
+        assert orders is not None and answers is not None
+
+        def called(count, *clones, **variables):
+            roots = [str(root) for root in (world.root, *clones)]
+            orders.write(json.dumps({"count": count, "roots": roots, "variables": variables}) + "\n")
+            orders.flush()
+            return json.loads(answers.readline())
+
+        yield called
+        program.communicate()
+    assert program.returncode == 0
 
 
 @pytest.mark.slow
-def test_a_hundred_at_once_make_one(world, tmp_path):
+def test_a_hundred_at_once_make_one(world, triggers, tmp_path):
     clones = [tmp_path / f"clone-{number}" for number in range(4)]
     for clone in clones:
         git(tmp_path, "clone", "-q", str(world.origin), str(clone))
     world.deliver("2024-05")
-    done = trigger(world, 100, *clones)
-    assert done.returncode == 0, done.stderr
-    came = Counter(done.stdout.splitlines())
+    came = Counter(triggers(100, *clones))
     assert sum(came.values()) == 100, came
     assert came.pop("PROPOSED") == 1, came
     # All others found it at work, or done.
@@ -70,7 +75,7 @@ def test_a_hundred_at_once_make_one(world, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("when", "gates"), [("before", "PASSED"), ("after", "PASSED"), ("after", "FAILED")])
-def test_whatever_it_was_doing_the_next_run_heals_it(world, tmp_path, when, gates):
+def test_whatever_it_was_doing_the_next_run_heals_it(world, triggers, tmp_path, when, gates):
     world.deliver("2024-05")
     world.judge("gates", gates)
     shims = tmp_path / "bin"
@@ -84,10 +89,10 @@ def test_whatever_it_was_doing_the_next_run_heals_it(world, tmp_path, when, gate
         verb, nth = point
         calls = tmp_path / f"{verb}-{nth}"
         where = {"KILL_AT": verb, "KILL_NTH": str(nth), "KILL_WHEN": when, "KILL_DONE": str(calls)}
-        killed = trigger(world, 1, **given, **where)
+        killed = triggers(1, **given, **where)
         assert len(calls.read_text().splitlines()) == nth, point
-        assert killed.stdout == "", point
-        healed = trigger(world, 1).stdout.strip()
+        assert killed == [], point
+        (healed,) = triggers(1)
         # Only the end itself may have been told before.
         assert healed == (done if when == "after" and point == points[-1] else ending), point
         refs = [name for name in world.branches() if "/retrain/" in name]
