@@ -240,27 +240,40 @@ def look(folder: Path) -> dict[str, Any]:
     }
 
 
+# What the system says of a process that was started by a larger one counts that one's memory, too: it asks for itself.
+COPY_PROGRAM = """
+import json, resource, runpy
+try:
+    runpy.run_module("gitrain.integrations.log_copy_program", run_name="__main__", alter_sys=True)
+finally:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    most = int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
+    print(json.dumps({"cpu_seconds": round(used.ru_utime + used.ru_stime, 2), "megabytes": round(most / 1024, 1)}))
+"""
+
+
 def copy(folder: Path) -> dict[str, Any]:
-    """Have the copies made that a service has made of what it has finished; what that took, as the system says."""
+    """Have the copies made that a service has made of what it has finished; what that took, as the program finds."""
     log = folder / "log"
     *finished, newest = sorted(log.glob("*.jsonl"))
     with newest.open("rb") as written, tempfile.TemporaryFile() as schema:
         fcntl.flock(written, fcntl.LOCK_EX)
         pl.DataFrame(schema=logged_schema(FEATURES, PROJECT.entity_table.contract)).write_ipc(schema)
         schema.seek(0)
-        program = [sys.executable, "-P", "-m", "gitrain.integrations.log_copy_program", str(log), str(os.getpid())]
-        one_thread = {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"}
-        process = subprocess.Popen(program, stdin=schema, env={**os.environ, **one_thread})
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", COPY_PROGRAM, str(log), str(os.getpid())],
+            env={**os.environ, "POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"},
+            stdin=schema,
+            stdout=subprocess.PIPE,
+            check=True,
+        )
     copies = [path.stat().st_size for path in (log / COPIES).glob("*.kept")]
-    assert process.returncode == 0 and len(copies) == len(finished)
+    assert len(copies) == len(finished)
     return {
         "files": len(copies),
         "log_megabytes": round(sum(path.stat().st_size for path in finished) / 2**20, 1),
         "copies_megabytes": round(sum(copies) / 2**20, 1),
-        "cpu_seconds": round(used.ru_utime + used.ru_stime, 2),
-        "megabytes": round(used.ru_maxrss / 1024, 1),
+        **json.loads(done.stdout),
     }
 
 
