@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from tests.gitrain.integrations.logged_records import BROKEN, SCHEMA, WHOLE, at
 from tests.gitrain.serving.predicted import predicted
 
+from gitrain.integrations.log_copies import copies_by_file
+from gitrain.integrations.log_copy_program import make_copies
 from gitrain.integrations.log_scan import LogScan
 from gitrain.serving.log_records import encode_records
 
@@ -118,6 +120,37 @@ def test_whatever_a_copy_does_to_polars_the_log_is_read(copied, error, monkeypat
     monkeypatch.setattr("gitrain.integrations.log_copies.pl.read_parquet", fails)
 
     assert LogScan(log, kept=kept).read(SCHEMA).frame.equals(read.frame)
+
+
+def test_copies_that_services_have_made_go_before_own_ones(tmp_path, monkeypatch):
+    log, kept = tmp_path / "log", tmp_path / "kept"
+    log.mkdir()
+    for name in ("predictions-1.jsonl", "predictions-2.jsonl"):
+        (log / name).write_bytes(WHOLE + BROKEN)
+    expected = LogScan(log, kept=kept).read(SCHEMA)
+    (log / "predictions-2.jsonl").rename(tmp_path / "aside")
+    assert make_copies(log, SCHEMA) == 1
+    (tmp_path / "aside").rename(log / "predictions-2.jsonl")
+
+    monkeypatch.setattr("gitrain.integrations.log_scan.parse_log", lambda *_: pytest.fail("parsed again"))
+    found = LogScan(log, kept=kept).read(SCHEMA)
+
+    assert found.frame.equals(expected.frame) and found.damaged == expected.damaged
+    assert [path.name.partition(".")[0] for path in kept.iterdir()] == ["predictions-2"], "one of them is enough"
+
+
+def test_a_damaged_copy_of_a_service_costs_time_alone(tmp_path):
+    log, kept = tmp_path / "log", tmp_path / "kept"
+    log.mkdir()
+    (log / "predictions-1.jsonl").write_bytes(WHOLE)
+    make_copies(log, SCHEMA)
+    ((copy,),) = copies_by_file(log).values()
+    content = copy.read_bytes()
+    copy.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+
+    assert LogScan(log, kept=kept).read(SCHEMA).frame.height == 2
+    assert len(list(kept.iterdir())) == 1, "the look has one of its own then"
+    assert copy.exists(), "what lies in the log's folder is its services' business"
 
 
 def test_another_log_leaves_the_copies_of_the_first(tmp_path, monkeypatch):
