@@ -57,7 +57,9 @@ _TAIL = 600
 _KEPT_LOGS = 20
 _SECRET = re.compile(r"(?i)(://[^:/\s]*:)[^@\s]+@")
 # What belongs to the job that deploys, not to the service; and what would point the service elsewhere.
-_FORGOTTEN = re.compile(r"^(ACTIONS|BENTOML|GIT|GITHUB|GITRAIN|INPUT|PYTHON|RUNNER)_|^PYTHON|^VIRTUAL_ENV$")
+_FORGOTTEN = re.compile(
+    r"^(ACTIONS|BENTOML|GIT|GITHUB|GITRAIN(?!_PREDICTION_LOG_)|INPUT|PYTHON|RUNNER)_|^PYTHON|^VIRTUAL_ENV$"
+)
 _CONFIDENTIAL = re.compile(r"(?i)token|secret|passw|credential|private|_key$|_key_|_pat$")
 
 _DocumentT = TypeVar("_DocumentT", bound=Document)

@@ -246,6 +246,8 @@ def test_what_belongs_to_the_job_is_not_the_services(site):
         "BENTOML_PORT": "1",
         "PYTHONHOME_ELSEWHERE": "t",
         "GITRAIN_ONLINE_STORE": "redis://:s3cret@127.0.0.1:6379/0",
+        "GITRAIN_PREDICTION_LOG": "elsewhere",
+        "GITRAIN_PREDICTION_LOG_PARQUET": "off",
         "LANG": "C",
     }
     opened = site.deployer
@@ -264,6 +266,8 @@ def test_what_belongs_to_the_job_is_not_the_services(site):
         "GITRAIN_SIGNING_KEY", "BENTOML_PORT", "PYTHONHOME_ELSEWHERE",
     } & set(found)  # fmt: skip
     assert found["GITRAIN_ONLINE_STORE"] == variables["GITRAIN_ONLINE_STORE"]
+    assert found["GITRAIN_PREDICTION_LOG"] == str(deployer.folder / "predictions")
+    assert found["GITRAIN_PREDICTION_LOG_PARQUET"] == "off"
     assert found["LANG"] == "C"
     assert found["PYTHONPATH"] == str(site.bundle.folder / "src")
     assert found["BENTOML_HOME"].startswith(str(deployer.folder / "replicas" / replica.id))
