@@ -1,9 +1,10 @@
 """Gitrain's commands in forks of one warm process, killed by SIGKILL where it is told.
 
 ``python -m tests.gitrain.killed_program`` reads one JSON object a line: `arguments` of `gitrain`, and either `effect`,
-the number of the effect right before which it is killed, or `seconds`, after which it is, or neither. It answers each
-with one line: how it ended (-9: killed), the number of its effects, and what it said. A killed one is answered when all
-that it had started, and that goes on without it, has ended too: what is looked at then stays as it is.
+the number of the effect right before which it is killed, or `seconds`, after which it is, or neither; `variables` are
+those of its environment alone. It answers each with one line: how it ended (-9: killed), the number of its effects, and
+what it said. A killed one is answered when all that it had started, and that goes on without it, has ended too: what is
+looked at then stays as it is.
 """
 
 import io
@@ -58,7 +59,13 @@ def run(arguments: list[str], folder: Path, effect: int | None) -> int:
     return code
 
 
-def forked(arguments: list[str], *, effect: int | None = None, seconds: float | None = None) -> dict[str, object]:
+def forked(
+    arguments: list[str],
+    *,
+    effect: int | None = None,
+    seconds: float | None = None,
+    variables: dict[str, str] | None = None,
+) -> dict[str, object]:
     """The same in a fork."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -66,6 +73,7 @@ def forked(arguments: list[str], *, effect: int | None = None, seconds: float | 
         child = os.fork()
         if not child:
             os.setpgid(0, 0)
+            os.environ.update(variables or {})
             os._exit(run(arguments, folder, effect))
         timer = threading.Timer(seconds, os.kill, (child, signal.SIGKILL)) if seconds is not None else None
         if timer is not None:

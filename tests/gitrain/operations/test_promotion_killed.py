@@ -13,6 +13,7 @@ from tests.gitrain.deployment_records import deployed
 from tests.gitrain.fake_github import REPOSITORY, FakeGitHub, serving
 from tests.gitrain.forge import PREPROD, forge_at, git
 
+ROOT = Path(__file__).parents[3]
 # A `git` that ends whoever called it: before or after the first call of one verb, in a repository of the tests.
 SHIM = """\
 #!/bin/sh
@@ -29,9 +30,45 @@ READING = ("ls-remote", "fetch")
 WRITING = ("hash-object", "read-tree", "update-index", "write-tree", "commit-tree", "push", "merge-tree")
 
 
+class Program:
+    """Runs commands in forks of one warm process, which are killed where it is told."""
+
+    def __init__(self):
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.gitrain.killed_program"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.orders, self.answers = self.process.stdin, self.process.stdout
+
+    def run(self, *arguments, **how):
+        """How it ended."""
+        self.orders.write(json.dumps({"arguments": arguments, **how}) + "\n")
+        self.orders.flush()
+        return json.loads(self.answers.readline())
+
+    def end(self):
+        self.orders.close()
+        self.answers.close()
+        return self.process.wait(120)
+
+
+@pytest.fixture
+def program():
+    started = Program()
+    try:
+        yield started
+    finally:
+        ended = started.end()
+    assert ended == 0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_whatever_it_was_doing_the_next_run_heals_it(git_repository, tmp_path, when):
+def test_whatever_it_was_doing_the_next_run_heals_it(git_repository, program, tmp_path, when):
     forged = forge_at(git_repository, tmp_path)
     made = forged.release("1.0.0", tmp_path)
     forged.records.add(deployed("test", "1.0.0", bundle=made.record.bundle_digest))
@@ -39,8 +76,8 @@ def test_whatever_it_was_doing_the_next_run_heals_it(git_repository, tmp_path, w
     shims.mkdir()
     (shims / "git").write_text(SHIM)
     (shims / "git").chmod(0o755)
-    command = [sys.executable, "-m", "gitrain", "-C", str(forged.root), "env", "promote", "preprod", "--merge"]
-    environment = os.environ | {
+    command = ["-C", str(forged.root), "env", "promote", "preprod", "--merge"]
+    environment = {
         "PATH": f"{shims}{os.pathsep}{os.environ['PATH']}",
         "REAL_GIT": str(shutil.which("git")),
     }
@@ -50,13 +87,13 @@ def test_whatever_it_was_doing_the_next_run_heals_it(git_repository, tmp_path, w
     for verb in READING + WRITING:
         done = tmp_path / f"{verb}.done"
         given = environment | {"KILL_AT": verb, "KILL_WHEN": when, "KILL_DONE": str(done)}
-        killed = subprocess.run(command, env=given, capture_output=True, text=True, check=False)
+        killed = program.run(*command, variables=given)
         assert done.exists(), verb
-        assert killed.returncode == -9, verb
+        assert killed["code"] == -9, verb
         # Desired or former, never between.
         assert forged.file("preprod") in (PREPROD, wanted), verb
-        healed = subprocess.run(command, env=environment | {"KILL_AT": ""}, capture_output=True, text=True, check=False)
-        assert healed.returncode == 0, verb + healed.stderr
+        healed = program.run(*command)
+        assert healed["code"] == 0, verb + healed["said"]
         assert forged.file("preprod") == wanted, verb
         assert (
             git(forged.origin, "branch", "--list", "promote/*", "--format=%(refname:short)") == "promote/preprod/1.0.0"
@@ -66,7 +103,6 @@ def test_whatever_it_was_doing_the_next_run_heals_it(git_repository, tmp_path, w
         git(forged.origin, "branch", "-D", "promote/preprod/1.0.0")
 
 
-ROOT = Path(__file__).parents[3]
 KILLS = int(os.environ.get("GITRAIN_KILLS", "20"))
 NEW, OLD = "promote/preprod/1.1.0", "promote/preprod/1.0.0"
 
@@ -74,35 +110,20 @@ NEW, OLD = "promote/preprod/1.1.0", "promote/preprod/1.0.0"
 class Promoting:
     """Promotions of 1.1.0 where 1.0.0 is proposed already, each from the same start."""
 
-    def __init__(self, forged, folder):
+    def __init__(self, forged, folder, program, variables=None):
         self.forged = forged
         self.made = {version: forged.release(version, folder) for version in ("1.0.0", "1.1.0")}
         for minute, (version, made) in enumerate(self.made.items()):
             forged.records.add(deployed("test", version, minute=minute, bundle=made.record.bundle_digest))
         self.main = git(forged.origin, "rev-parse", "main")
-        self.program = subprocess.Popen(
-            [sys.executable, "-m", "tests.gitrain.killed_program"],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self.program.stdin is not None and self.program.stdout is not None
-        self.orders, self.answers = self.program.stdin, self.program.stdout
+        self.program, self.variables = program, variables
         assert self.promote("--release", "1.0.0")["code"] == 0
         self.old = git(forged.origin, "rev-parse", OLD)
 
-    def end(self):
-        self.orders.close()
-        self.answers.close()
-        assert self.program.wait(120) == 0
-
     def promote(self, *more, **how):
         """Run it in a process that is killed where it is told; how it ended."""
-        arguments = ["-C", str(self.forged.root), "env", "promote", "preprod", *more]
-        self.orders.write(json.dumps({"arguments": arguments, **how}) + "\n")
-        self.orders.flush()
-        return json.loads(self.answers.readline())
+        arguments = ("-C", str(self.forged.root), "env", "promote", "preprod", *more)
+        return self.program.run(*arguments, variables=self.variables, **how)
 
     def again(self):
         """As it was before."""
@@ -155,9 +176,9 @@ def attempts(promoting, seed, *more):
 
 
 @pytest.mark.slow
-def test_branches_are_whole_and_one_a_change_wherever_it_is_killed(forged, tmp_path):
+def test_branches_are_whole_and_one_a_change_wherever_it_is_killed(forged, program, tmp_path):
     """A bare repository; the promotions are merged as well, so that there is more to be killed in."""
-    promoting, killed = Promoting(forged, tmp_path), 0
+    promoting, killed = Promoting(forged, tmp_path, program), 0
     for how in attempts(promoting, 11, "--merge"):
         found = promoting.promote("--release", "1.1.0", "--merge", **how)
         assert found["code"] in (0, -9), found["said"]
@@ -171,19 +192,17 @@ def test_branches_are_whole_and_one_a_change_wherever_it_is_killed(forged, tmp_p
         # One change, merged once.
         assert git(forged.origin, "rev-list", "--count", f"{promoting.main}..main") == "2"
         promoting.again()
-    promoting.end()
     assert killed > KILLS // 4
 
 
 @pytest.mark.slow
-def test_pull_requests_are_one_a_change_wherever_it_is_killed(forged, tmp_path, monkeypatch):
+def test_pull_requests_are_one_a_change_wherever_it_is_killed(forged, program, tmp_path):
     with serving(FakeGitHub(forged.origin)) as fake:
         address = f"{fake.url}/{REPOSITORY}.git"
         git(forged.root, "remote", "set-url", "origin", address)
         git(forged.root, "config", f"url.{forged.origin}.insteadOf", address)
-        for name, value in {"GITHUB_SERVER_URL": fake.url, "GITHUB_API_URL": fake.url, "GH_TOKEN": "token"}.items():
-            monkeypatch.setenv(name, value)
-        promoting, killed = Promoting(forged, tmp_path), 0
+        github = {"GITHUB_SERVER_URL": fake.url, "GITHUB_API_URL": fake.url, "GH_TOKEN": "token"}
+        promoting, killed = Promoting(forged, tmp_path, program, github), 0
         for how in attempts(promoting, 12):
             fake.pulls = {1: fake.pulls[1] | {"state": "open"}}
             fake.comments.clear()
@@ -200,5 +219,4 @@ def test_pull_requests_are_one_a_change_wherever_it_is_killed(forged, tmp_path, 
             assert len(fake.pulls) == 2
             assert sum(map(len, fake.comments.values())) <= 1
             promoting.again()
-        promoting.end()
-    assert killed > KILLS // 4
+        assert killed > KILLS // 4
