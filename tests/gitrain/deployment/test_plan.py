@@ -534,12 +534,15 @@ def carried_out(plan, seen, *, steps=None):
 
 
 def settle(wish, seen, records=()):
+    """What nothing is to be done about any more, after four passes at most."""
     for _ in range(4):
         plan = plan_deployment(wish, seen, records)
         if not plan.steps:
             return plan, seen
         seen = carried_out(plan, seen)
-    raise AssertionError(f"still to be done: {plan_deployment(wish, seen, records)}")
+    plan = plan_deployment(wish, seen, records)
+    assert not plan.steps, f"still to be done: {plan}"
+    return plan, seen
 
 
 @given(wish=wishes, seen=states)
