@@ -126,18 +126,19 @@ class _Run:
         )
         recent = self._recent(logged, rows)
         # What is not judged of a million records need not be held while the rest is.
-        logged = recent.logged
+        logged, limit, days = recent.logged, recent.limit, recent.days
         outcomes, in_tables = gather_labels(stage, rows, self._tools.outcomes)
         delay = timedelta(hours=self._params.label_delay_hours)
         joined = join_labels(rows, outcomes, features.entity, now=self._present, delay=delay)
         judged_labels = judge_labels(
-            joined, outcomes, rows, minimum_coverage=self._params.performance.minimum_coverage, days=recent.limit
+            joined, outcomes, rows, minimum_coverage=self._params.performance.minimum_coverage, days=limit
         )
         labels = count_labels(joined, rows, outcomes)
         outcomes = replace(outcomes, frame=outcomes.frame.clear())
         columns = rows.frame["features"].struct.unnest()
         holdout = self._holdout(joined)
         at_once, moved, notes = judge_recent(stage, recent, holdout)
+        del recent
         self._notes += notes
         running = self._tools.running if self._present == self._now else None
         slices = [SliceRule(name=each.name, by=each.by, min_rows=each.min_rows) for each in self._project.slices]
@@ -151,7 +152,7 @@ class _Run:
             *(judge_service(self._tools.figures, self._params.service) if self._tools.figures is not None else ()),
             *at_once,
             judged_labels,
-            *judge_logged_features(stage, batches_of_entity(stage), rows, columns, in_tables, days=recent.limit),
+            *judge_logged_features(stage, batches_of_entity(stage), rows, columns, in_tables, days=limit),
             *performance.verdicts,
             *calibration.verdicts,
             *drift_verdicts(moved),
@@ -166,7 +167,7 @@ class _Run:
             environment=self._tools.environment,
             generated=self._now,
             window=Window(since=self._first(rows), through=self._present, days=len(rows.days)),
-            recent=recent.days,
+            recent=days,
             releases=_releases(rows.frame),
             outcome=outcome_of(verdicts, self._params.decides),
             decides=self._params.decides,
