@@ -29,6 +29,8 @@ _NAMED = 12
 # What Rust's regular expressions have and those of JSON schema (ECMA 262) do not.
 _NOT_PORTABLE = re.compile(r"\(\?(?!:)|\\[pPAzQ]|\[\[:|&&|--|~~")
 _LARGEST_FLOAT32 = 3.4028234663852886e38
+# No value of JSON is it.
+_NOTHING = object()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -275,7 +277,7 @@ def _text(categories: list[str] | None, checks: list[pa.Check]) -> _Shape:
     if values is not None:
         # Nothing keeps a contract without a value that is left: no text is one of none.
         return _Shape(
-            validator={"type": "literal", "expected": values or [None]},
+            validator={"type": "literal", "expected": values or [_NOTHING]},
             json_schema={"type": "string", "enum": values},
             expected=_one_of(values),
             quoted=True,

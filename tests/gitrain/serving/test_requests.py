@@ -461,6 +461,20 @@ def test_a_row_is_accepted_exactly_if_the_contract_keeps_it(data):
         assert to_json(rows.by_row()) == to_json(GivenRows.of(frame).by_row())
 
 
+NO_CATEGORY = pa.Column(pl.String, [pa.Check.isin(["a"]), pa.Check.isin(["b"])])
+
+
+@pytest.mark.parametrize("value", [None, "a", "", 0])
+def test_where_no_category_is_left_no_value_is_one(value):
+    schema = RequestSchema.of(entity("c0"), contract_of({"c0": NO_CATEGORY}))
+    found = schema.parse(json.dumps({"things": [{"c0": value}]}).encode())
+
+    assert isinstance(found, Rejection)
+    assert [problem.field for problem in found.problems] == ["things[0].c0"]
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"things": [{"c0": value}]}, schema.json_schema())
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from([*map(str, TRIP.values())]),
     lambda inner: (
