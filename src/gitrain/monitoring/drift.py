@@ -129,7 +129,7 @@ def feature_drift(
         psi = float(population_stability(total, counts)) if counts.sum() else 0.0
         threshold = None
         if limits is not None:
-            threshold = float(limits[number]) + _chance(column.counts, drawn, counts, alpha / len(reference))
+            threshold = _raised(float(limits[number]), column.counts, drawn, counts, alpha / len(reference))
         p_value = None
         if distances is not None:
             p_value = (1 + int((distances[:, number] >= psi).sum())) / (1 + len(drawn))
@@ -209,12 +209,20 @@ def _usual_missing_day(counts: Floats) -> float | None:
     return _rounded(float(shares(many)[:, -1].max())) if len(many) else None
 
 
-def _chance(reference: Floats, windows: Integers, counts: Floats, alpha: float) -> float:
-    """What the index of fewer rows than windows have is larger by, at the level of `alpha`, if nothing has moved."""
+def _raised(limit: float, reference: Floats, windows: Integers, counts: Floats, alpha: float) -> float:
+    """The limit, and what the index of fewer rows than windows have is larger by if nothing has moved.
+
+    Args:
+        limit: for as many rows as windows have.
+        reference: rows by day and bin.
+        windows: of its days.
+        counts: rows by bin that are judged.
+        alpha: the level.
+    """
     days = reference.sum(axis=1)
     rows, usual = int(counts.sum()), int(days.mean() * (windows[:, 1] - windows[:, 0]).mean())
     if not 0 < rows < usual * _ENOUGH:
-        return 0.0
+        return limit
     total = shares(reference.sum(axis=0))
     # The bins of few rows are often empty, of which no formula for large numbers knows.
     few, many = (
@@ -224,7 +232,8 @@ def _chance(reference: Floats, windows: Integers, counts: Floats, alpha: float) 
         )
         for size in (rows, usual)
     )
-    return max(0.0, float(few - many))
+    # Of very few rows there are few indices that can be: none of them is beyond by the last bit.
+    return limit + max(0.0, float(few - min(many, limit))) * (1 + 1e-9)
 
 
 def _farthest(column: ReferenceColumn, values: pl.Series, day: pl.Series) -> tuple[str | None, float | None]:

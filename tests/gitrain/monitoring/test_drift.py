@@ -177,10 +177,11 @@ def test_a_reference_of_few_days_says_nothing():
     assert drift_verdicts([found])[0].outcome is Outcome.INCONCLUSIVE
 
 
-def test_few_rows_are_no_drift_for_being_few():
-    random = np.random.default_rng(0)
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_few_rows_are_no_drift_for_being_few(seed):
+    random = np.random.default_rng(seed)
     reference, day = days_of(random, 120, 400, spread=0.0)
-    moved = {rows: 0 for rows in (1, 20, 100, 2800)}
+    moved = {rows: 0 for rows in (1, 2, 20, 100)}
     for rows in moved:
         for _ in range(20):
             moved[rows] += drift(reference, day, pl.Series("x", random.normal(size=rows)), days=7).moved
