@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from tests.gitrain.full_disk import DISKS, small_disk
@@ -254,8 +255,8 @@ def written_and_killed(folder: Path, log: Path) -> None:
     def killed(*_: object) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    os.replace = killed
-    KeptDaysFiles(folder, print, log=log).write(days(count=1))
+    with mock.patch("os.replace", killed):
+        KeptDaysFiles(folder, print, log=log).write(days(count=1))
 
 
 def test_what_a_killed_run_left_half_written_goes_after_a_day(files, tmp_path, log, clock):

@@ -14,7 +14,7 @@ from gitrain.verdicts import Outcome
 
 PERFORMANCE = "performance:log_loss_ratio"
 # The whole month: which of a log's days are judged at once is another question.
-ALL = {"recent_days": 31}
+ALL = 31
 
 
 def part(month: Month, first: int, last: int) -> Month:
@@ -91,7 +91,7 @@ def spoil(path, at: int, lines: int) -> None:
 @pytest.mark.parametrize(("lines", "outcome"), [(1, "PASSED"), (2, "FAILED")])
 def test_as_many_lines_as_may_be_are_no_records(stage, month, tmp_path, lines, outcome):
     spoil(write_log(tmp_path, month), 500, lines)
-    tools = tools_of(stage, tmp_path, **ALL)
+    tools = tools_of(stage, tmp_path, recent_days=ALL)
     monitoring = tools.stage.params.monitoring
     service = monitoring.service.model_copy(update={"unreadable": 0.0015})
     params = tools.stage.params.model_copy(update={"monitoring": monitoring.model_copy(update={"service": service})})
@@ -109,7 +109,9 @@ def test_what_was_wrong_before_or_after_the_window_is_of_no_account(stage, month
     spoil(write_log(tmp_path, part(month, 600, 900), number=3), 100, 7)
 
     def lines(**window):
-        return judged(run_monitoring(tools_of(stage, tmp_path, **ALL), **window), "service:log").figures["unreadable"]
+        return judged(run_monitoring(tools_of(stage, tmp_path, recent_days=ALL), **window), "service:log").figures[
+            "unreadable"
+        ]
 
     assert lines() == 12
     assert lines(since=month.times[310]) == 7
@@ -121,7 +123,7 @@ def test_a_line_of_another_day_of_the_same_file_is_of_no_account(stage, month, t
     spoil(write_log(tmp_path, month), 100, 1)
 
     def log(**window):
-        return judged(run_monitoring(tools_of(stage, tmp_path, **ALL), **window), "service:log")
+        return judged(run_monitoring(tools_of(stage, tmp_path, recent_days=ALL), **window), "service:log")
 
     assert log().figures["unreadable"] == 1
     assert (log(since=month.times[700]).outcome, log(since=month.times[700]).figures["unreadable"]) == ("PASSED", 0)
@@ -136,7 +138,7 @@ def test_parcels_without_a_number_are_many(stage, month, tmp_path):
         record["inputs"]["parcel"] = None
     path.write_text("".join(f"{json.dumps(record)}\n" for record in records))
 
-    report = run_monitoring(tools_of(stage, tmp_path, **ALL))
+    report = run_monitoring(tools_of(stage, tmp_path, recent_days=ALL))
 
     assert (report.labels.predictions, report.labels.duplicates) == (900, 0)
     assert judged(report, "data:contract").outcome == "FAILED"
@@ -149,7 +151,7 @@ def test_strange_years_cost_their_record_alone(stage, month, tmp_path, time):
     second["inputs"]["sent"] = time
     path.write_text("".join(f"{json.dumps(record)}\n" for record in (first | {"time": time}, second, *others)))
 
-    report = run_monitoring(tools_of(stage, tmp_path, **ALL))
+    report = run_monitoring(tools_of(stage, tmp_path, recent_days=ALL))
 
     assert judged(report, "service:log").figures["unreadable"] == (0 if time.startswith("0001") else 1)
     assert judged(report).outcome == "PASSED"
@@ -160,7 +162,7 @@ def test_another_version_of_the_log_is_told_from_lines_that_are_none(stage, mont
     other = json.dumps({"schema_version": 2, "time": "2024-04-20T00:00:00Z", "row": {"is": "an object now"}})
     path.write_bytes(path.read_bytes() + f"{other}\n".encode() * 3)
 
-    log = judged(run_monitoring(tools_of(stage, tmp_path, **ALL)), "service:log")
+    log = judged(run_monitoring(tools_of(stage, tmp_path, recent_days=ALL)), "service:log")
 
     assert (log.outcome, log.figures["unreadable"], log.figures["other_version"]) == ("INCONCLUSIVE", 0, 3)
     assert "another version of the log than 1" in log.reason

@@ -19,7 +19,7 @@ from gitrain.reports.monitoring_prometheus import render_monitoring_metrics
 from gitrain.verdicts import Outcome
 from gitrain.wiring.repository import open_repository
 
-WHOLE = {"recent_days": 366}
+WHOLE = 366
 FAULTS = {
     "frozen": [pl.lit(2.0).alias("temperature")],
     "scaled": [(pl.col("temperature") * 1.8 + 32).alias("temperature")],
@@ -95,7 +95,7 @@ def test_a_fault_of_the_last_days_is_found_in_a_long_log(parcels, stage, months,
     write_log(tmp_path, faulty(parcels, months, [fault.alias(name)], on(since), on(40)))
 
     now = run_monitoring(tools_of(stage, tmp_path))
-    before = run_monitoring(tools_of(stage, tmp_path, **WHOLE))
+    before = run_monitoring(tools_of(stage, tmp_path, recent_days=WHOLE))
 
     assert outcomes(now)[f"drift:{name}"] is Outcome.FAILED
     found = verdict(now, f"drift:{name}")
@@ -109,7 +109,7 @@ def test_a_feature_that_is_gone_since_yesterday_is_missing(parcels, stage, month
     write_log(tmp_path, faulty(parcels, months, FAULTS["gone"], on(30), on(40)))
 
     now = run_monitoring(tools_of(stage, tmp_path))
-    before = run_monitoring(tools_of(stage, tmp_path, **WHOLE))
+    before = run_monitoring(tools_of(stage, tmp_path, recent_days=WHOLE))
 
     assert "temperature: not known for 17.9% of predictions" in verdict(now, "service:missing").reason
     assert "most on 2024-04-30 (100.0% of 30)" in verdict(now, "service:missing").reason
@@ -124,7 +124,7 @@ def test_what_is_stale_or_breaks_the_contract_on_a_day_is_told_with_it(parcels, 
     write_log(tmp_path, last, number=2, stale=("road",))
 
     now = run_monitoring(tools_of(stage, tmp_path))
-    before = run_monitoring(tools_of(stage, tmp_path, **WHOLE))
+    before = run_monitoring(tools_of(stage, tmp_path, recent_days=WHOLE))
 
     for name in ("service:stale", "data:features"):
         assert verdict(now, name).outcome == verdict(before, name).outcome == "FAILED"
@@ -138,7 +138,7 @@ def test_a_fault_that_is_mended_fails_no_longer(parcels, stage, month, tmp_path,
     write_log(tmp_path, faulty(parcels, month, FAULTS[fault], on(8), on(20)))
 
     now = run_monitoring(tools_of(stage, tmp_path))
-    before = run_monitoring(tools_of(stage, tmp_path, **WHOLE))
+    before = run_monitoring(tools_of(stage, tmp_path, recent_days=WHOLE))
 
     judged_at_once = ("service:", "data:", "skew:", "drift:")
     assert not [each for each in now.verdicts if each.name.startswith(judged_at_once) and each.outcome == "FAILED"]
@@ -182,7 +182,7 @@ def test_performance_and_calibration_read_all_days_whatever_the_last_are(stage, 
         judged = [each for each in report.verdicts if each.name.startswith(names)]
         return judged, report.sequences, report.slices, report.calibration, report.days, report.labels
 
-    whole = tested(run_monitoring(tools_of(stage, tmp_path, **WHOLE)))
+    whole = tested(run_monitoring(tools_of(stage, tmp_path, recent_days=WHOLE)))
 
     assert len(whole[1][0].looks) > 7
     for days in (1, 7):
@@ -206,7 +206,7 @@ def test_labels_that_no_longer_come_are_missed_within_days(stage, month, tmp_pat
     blind = replace(stage, workspace=UntilTheEnd())
 
     now = run_monitoring(tools_of(blind, tmp_path))
-    before = run_monitoring(tools_of(blind, tmp_path, **WHOLE))
+    before = run_monitoring(tools_of(blind, tmp_path, recent_days=WHOLE))
 
     assert outcomes(now)["data:labels"] is Outcome.INCONCLUSIVE
     assert "of 2024-04-24 to 2024-04-30 are known" in verdict(now, "data:labels").reason
@@ -220,6 +220,7 @@ def test_every_form_says_which_days_were_judged(stage, month, tmp_path):
     report = run_monitoring(tools_of(stage, tmp_path))
 
     newest = month.times.max()
+    assert report.recent is not None
     assert report.recent.through == newest and newest - report.recent.since < timedelta(days=7)
     assert report.recent.predictions == (month.times > newest - timedelta(days=7)).sum() < report.labels.predictions
     assert (report.recent.days, report.window.days) == (7, 30)
@@ -252,6 +253,7 @@ def test_a_stray_request_after_weeks_of_silence_is_judged_with_the_days_before(s
 
     report = run_monitoring(tools_of(stage, tmp_path, now=NOW + timedelta(days=1)))
 
+    assert report.recent is not None
     assert report.recent.through == stray.times[0]
     assert report.recent.predictions > 150
     assert not [each.name for each in report.features if each.moved]
