@@ -1,155 +1,23 @@
-"""promote.yml, deploy.yml, propose.yml, rollback.yml and drill.yml on real services, against a fake GitHub.
+"""promote.yml, deploy.yml, propose.yml, rollback.yml and drill.yml on real services, against a fake GitHub: preprod.
 
-The fake knows neither rules for branches nor reviews, so production is refused here, as it is where an environment is
-bare; an approval that stands is tried in test_scripts.py. Some minutes.
+Nothing is told of approvals, so production is refused here, as it is where an environment is missing. Some minutes.
 """
 
-import http.client
 import json
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
-from tests.workflows.conftest import ROOT, SLUG, Forge, Run, in_environment
-
-from gitrain.integrations.free_ports import free_port
+from tests.workflows.conftest import Run
+from tests.workflows.site import Site, made_site
 
 pytestmark = [pytest.mark.slow, pytest.mark.repository]
-
-# How quick the services are is not what is tried here, and the machine may be busy.
-_RUNTIME = {"start_seconds": 120, "load_seconds": 60, "stop_seconds": 30}
-_PROBES = {"required": ["smoke"]}
-
-
-class Site:
-    """A project with releases, a fake GitHub, and what runs on this machine."""
-
-    def __init__(self, forge: Forge, work: Path) -> None:
-        self.forge = forge
-        self.store = work / "store"
-        self.state = work / "state"
-        self.online = f"sqlite:///{work}/online.sqlite"
-        self.ports = {name: free_port() for name in ("test", "preprod", "production")}
-        self.runs = 0
-
-    def begin(self) -> None:
-        """Environments without a release, on `main`."""
-        folder = self.forge.project / "environments"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        self._write("test", follows="main")
-        self._write("preprod", promotes_from="test", release=None, digest=None)
-        self._write("production", promotes_from="preprod", gates={"successful_runs": 2}, release=None, digest=None)
-        self.commit("Environments")
-        assert self.gitrain("features", "materialize", "--store", self.online).returncode == 0
-
-    def _write(self, name: str, **keys: Any) -> None:
-        runtime = {**_RUNTIME, "listen": f"127.0.0.1:{self.ports[name]}"}
-        text = yaml.safe_dump({"schema_version": 1, **keys, "runtime": runtime, "probes": _PROBES}, sort_keys=False)
-        (self.forge.project / "environments" / f"{name}.yaml").write_text(text, encoding="utf-8")
-
-    def commit(self, message: str) -> None:
-        self.forge.git("add", "--all")
-        self.forge.git("commit", "-q", "-m", message)
-
-    def release(self) -> tuple[str, str]:
-        """Build and publish what `main` is at; version and digest."""
-        built = self.gitrain("release", "build", "--json")
-        assert built.returncode == 0, built.stdout + built.stderr
-        record = json.loads(built.stdout)["record"]
-        version = str(record["identity"]["version"])
-        published = self.gitrain("release", "publish", version, "--no-register")
-        assert published.returncode == 0, published.stdout + published.stderr
-        return version, str(record["bundle_digest"])
-
-    def desire(self, name: str, release: tuple[str, str]) -> None:
-        """As the merge of a promotion would."""
-        path = self.forge.project / "environments" / f"{name}.yaml"
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        content |= {"release": release[0], "digest": release[1]}
-        path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-        self.commit(f"Promote {release[0]} to {name}")
-
-    def run(self, event: str, workflow: str, *arguments: str) -> Run:
-        self.runs += 1
-        variables = {
-            "GITRAIN_ONLINE_STORE": self.online,
-            "GITRAIN_RELEASE_STORE": str(self.store),
-            "GITRAIN_STATE": str(self.state),
-        }
-        given = [word for name, value in variables.items() for word in ("--var", f"{name}={value}")]
-        return self.forge.run(event, workflow, "--head", "main", "--run-id", str(self.runs), *given, *arguments)
-
-    def gitrain(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        variables = {
-            "GITRAIN_RELEASE_STORE": str(self.store),
-            "GITRAIN_STATE": str(self.state),
-            "PYTHONPATH": str(self.forge.project),
-        }
-        return subprocess.run(
-            [sys.executable, "-m", "gitrain", *arguments],
-            cwd=self.forge.project,
-            env={**os.environ, **variables},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    def remote(self, *arguments: str) -> str:
-        """Git in what stands for GitHub's repository."""
-        (bare,) = (self.forge.work / "git").rglob(f"{SLUG.partition('/')[2]}.git")
-        done = subprocess.run(["git", *arguments], cwd=bare, check=True, capture_output=True, text=True)
-        return done.stdout.strip()
-
-    def records(self, environment: str) -> list[dict[str, Any]]:
-        listed = self.remote("for-each-ref", "refs/heads/deployments")
-        if not listed:
-            return []
-        names = self.remote("ls-tree", "-r", "--name-only", "deployments", f"{environment}/").splitlines()
-        return [json.loads(self.remote("show", f"deployments:{name}")) for name in names]
-
-    def pulls(self) -> list[tuple[int, str, str]]:
-        return [(pull["number"], pull["head"]["ref"], pull["title"]) for pull in self.forge.state().get("pulls", [])]
-
-    def serves(self, environment: str) -> str | None:
-        """The version that answers where users are; None where nobody does."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.ports[environment], timeout=10)
-        try:
-            connection.request("GET", "/release")
-            return str(json.loads(connection.getresponse().read())["version"])
-        except OSError:
-            return None
-        finally:
-            connection.close()
-
-    def end(self) -> None:
-        for name in self.ports:
-            self.gitrain("deploy", "stop", name)
 
 
 @pytest.fixture(scope="module")
 def site(harness: Path, parcels: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """One release on `main`; the tests of this module go on from one another."""
-    work = tmp_path_factory.mktemp("deployed")
-    project = work / "project"
-    shutil.copytree(parcels, project, symlinks=True)
-    for folder in (".github", ".ci"):
-        shutil.copytree(ROOT / folder, project / folder)
-    in_environment(project)
-    with (project / "requirements.lock").open("a", encoding="utf-8") as locked:
-        locked.write(f"gitrain==0.1.0 \\\n    --hash=sha256:{'0' * 64}\n")
-    with (project / ".gitignore").open("a", encoding="utf-8") as ignored:
-        ignored.write(".venv\n")
-    (work / "forge").mkdir()
-    site = Site(Forge(harness=harness, project=project, work=work / "forge"), work)
-    site.forge.git("branch", "-M", "main")
-    site.begin()
+    site = made_site(harness, parcels, tmp_path_factory.mktemp("deployed"))
     yield site
     site.end()
 
@@ -192,7 +60,9 @@ def test_the_same_again_does_nothing_new(site: Site, qualified: Run) -> None:
     assert not any(path.endswith("/pulls") for _, path, _ in again.wrote())
 
 
-def test_a_bare_production_is_deployed_to_by_nobody(site: Site, first: tuple[str, str], qualified: Run) -> None:
+def test_a_production_that_github_lacks_is_deployed_to_by_nobody(
+    site: Site, first: tuple[str, str], qualified: Run
+) -> None:
     site.desire("production", first)
     run = site.run("push", "promote.yml")
     assert run.code != 0
