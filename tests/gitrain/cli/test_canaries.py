@@ -21,7 +21,7 @@ PREDICTOR = "src/gitrain/serving/predictor.py"
 STRATEGY = {
     "kind": "canary",
     "steps": [{"percent": 20, "seconds": 3}, {"percent": 50, "seconds": 3}],
-    "judge": {"requests": 300, "wait_seconds": 120, "slow_ms": 500},
+    "judge": {"requests": 300, "wait_seconds": 120, "slow_ms": 300},
     "shadow": {"percent": 30, "seconds": 3},
 }
 # What is wrong with it says a file, and it shows after some calls alone, so that no probe finds it.
@@ -43,7 +43,7 @@ def _later(self, frame):
     if _calls[0] < 100 or behaviour == "equal":
         return predictions
     if behaviour == "slow":
-        time.sleep(0.8)
+        time.sleep(0.4)
         return predictions
     return dataclasses.replace(
         predictions, probabilities=1.0 - predictions.probabilities, decisions=~predictions.decisions
