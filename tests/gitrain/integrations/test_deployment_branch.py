@@ -122,7 +122,7 @@ def test_many_at_once_lose_nothing(clones):
         )
         for root, some in zip(roots, numbers, strict=True)
     ]
-    told = [writer.communicate(timeout=120)[1] for writer in writers]
+    told = [writer.communicate(timeout=300)[1] for writer in writers]
     assert [writer.returncode for writer in writers] == [0, 0, 0], told
     assert first.list() == [record(number) for number in range(12)]
 

@@ -41,7 +41,7 @@ def browse(page: Path, profile: Path, *options: str) -> "subprocess.CompletedPro
         check=True,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         env={**os.environ, "HOME": str(profile)},
     )
 

@@ -39,7 +39,8 @@ def repository(model, tmp_path):
 def session(root, *arguments, groups=("training",), project="trips_project:PROJECT"):
     """What pytest says of a test that is decorated."""
     (root / "test_model.py").write_text(_TEST.format(project=project, groups=groups), encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "-rA", "--strict-markers"]
+    # What of pytest's plugins takes longest to load has nothing to do here.
+    command = [sys.executable, "-m", "pytest", "-q", "-rA", "--strict-markers", "-p", "no:schemathesis"]
     return subprocess.run(
         [*command, "-p", "no:cacheprovider", "-c", "pyproject.toml", *arguments],
         cwd=root,
@@ -79,7 +80,7 @@ def test_collecting_loads_no_model_library(repository):
         encoding="utf-8",
     )
     (repository / "trips_project.py").write_text("raise SystemExit('the project was imported')", encoding="utf-8")
-    done = session(repository, "--collect-only", "-s", "-p", "no:hypothesispytest", "-p", "no:schemathesis")
+    done = session(repository, "--collect-only", "-s", "-p", "no:hypothesispytest")
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "LOADED []" in done.stdout
