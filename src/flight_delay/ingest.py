@@ -27,7 +27,7 @@ from pathlib import Path
 
 import polars as pl
 
-from gitrain.errors import DataError
+from gitrain.errors import DataError, PipelineError
 
 __all__ = ["AirportsSource", "FlightsSource", "PublishedFiles", "WeatherSource"]
 
@@ -86,16 +86,16 @@ class PublishedFiles:
         """The bytes of one file.
 
         Raises:
-            DataError: the package or the file is missing, or the file is another than the one of release 0.0.3.
+            PipelineError: the package or the file is missing, or the file is another than the one of release 0.0.3.
         """
         path = self._found / name
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise DataError(f"{path} cannot be read: {error.strerror}", fix=_REINSTALL) from error
+            raise PipelineError(f"{path} cannot be read: {error.strerror}", fix=_REINSTALL) from error
         found = hashlib.md5(content, usedforsecurity=False).hexdigest()
         if found != _MD5[name]:
-            raise DataError(f"{path} has the MD5 {found}; that of {_PACKAGE} 0.0.3 is {_MD5[name]}", fix=_REINSTALL)
+            raise PipelineError(f"{path} has the MD5 {found}; that of {_PACKAGE} 0.0.3 is {_MD5[name]}", fix=_REINSTALL)
         return content
 
     @property
@@ -104,7 +104,7 @@ class PublishedFiles:
             return self._folder
         spec = importlib.util.find_spec(_PACKAGE)
         if spec is None or spec.origin is None:
-            raise DataError(f"the package {_PACKAGE}, which holds the data, is not installed", fix="run `make env`.")
+            raise PipelineError(f"the package {_PACKAGE}, which holds the data, is missing", fix="run `make env`.")
         return Path(spec.origin).parent / "data"
 
 
@@ -128,7 +128,8 @@ class FlightsSource:
         """The flights of a month.
 
         Raises:
-            DataError: no flights of that month, or the files are missing or changed.
+            DataError: no flights of that month.
+            PipelineError: the files are missing or changed.
         """
         return _month(self._months, batch, "flights")
 
@@ -139,7 +140,7 @@ class FlightsSource:
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
                 text = archive.read("flights.csv")
         except (zipfile.BadZipFile, zlib.error, KeyError) as error:
-            raise DataError(f"{_FLIGHTS} of {_PACKAGE} is damaged: {error}", fix=_REINSTALL) from error
+            raise PipelineError(f"{_FLIGHTS} of {_PACKAGE} is damaged: {error}", fix=_REINSTALL) from error
         published = _read_csv(text, _FLIGHT_COLUMNS, "flights.csv")
         return _by_month(_derive_flights(published, _read_airports(self._files)), pl.col("date"))
 
@@ -158,7 +159,8 @@ class WeatherSource:
         """The weather of a month.
 
         Raises:
-            DataError: no weather of that month, or the file is missing or changed.
+            DataError: no weather of that month.
+            PipelineError: the file is missing or changed.
         """
         return _month(self._months, batch, "weather")
 
@@ -187,7 +189,7 @@ class AirportsSource:
         return self._files.digest(_AIRPORTS)
 
     def read(self, batch: str | None) -> pl.DataFrame:
-        """All airports. Raises DataError if the file is missing or changed."""
+        """All airports. Raises PipelineError if the file is missing or changed."""
         return _read_airports(self._files)
 
 
@@ -248,11 +250,11 @@ def _read_csv(content: bytes, columns: Mapping[str, type[pl.DataType]], name: st
     """Read a CSV file that must have exactly these columns, in order, and values of their types; NA is null."""
     header = content.partition(b"\n")[0].decode("utf-8", errors="replace").strip().split(",")
     if header != list(columns):
-        raise DataError(f"{name} of {_PACKAGE} has the columns {', '.join(header)}", fix=_REINSTALL)
+        raise PipelineError(f"{name} of {_PACKAGE} has the columns {', '.join(header)}", fix=_REINSTALL)
     try:
         return pl.read_csv(content, schema=dict(columns), null_values="NA")
     except pl.exceptions.PolarsError as error:
-        raise DataError(f"{name} of {_PACKAGE} cannot be read: {error}", fix=_REINSTALL) from error
+        raise PipelineError(f"{name} of {_PACKAGE} cannot be read: {error}", fix=_REINSTALL) from error
 
 
 def _by_month(table: pl.DataFrame, when: pl.Expr) -> dict[str, pl.DataFrame]:

