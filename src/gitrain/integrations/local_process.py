@@ -3,6 +3,7 @@
 import contextlib
 import os
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,9 @@ LOG = "GITRAIN_LOG"
 # A process's start is kept as a fraction of a second that goes through JSON and back unchanged, or nearly.
 _SAME_START = 0.01
 # A process whose program is just being replaced by another (a shell's by what it starts) has no variables for a moment:
-# who has none is looked at again, after all others.
+# who has none is looked at again, after all others and some more time, as it may have been the last of them.
 _LOOKS = 3
+_MOMENT_SECONDS = 0.005
 # When nobody was started.
 _GONE = 0.0
 # A runner of GitHub ends, after a job, every process that carries it.
@@ -92,13 +94,18 @@ class LocalProcess:
         return []
 
 
-def processes_with(variable: str, value: str) -> list[LocalProcess]:
+def processes_with(variable: str, value: str, *, pause: Callable[[float], None] = time.sleep) -> list[LocalProcess]:
     """This user's processes that were started with a variable of this value, the oldest first.
 
     A program that was killed before it wrote down whom it had started finds them so; children inherit the variable.
+
+    Args:
+        variable: its name.
+        value: the whole of it.
+        pause: waits some seconds, where a process had no variables when it was looked at.
     """
     found, left, silent = [], psutil.process_iter(), []
-    for _ in range(_LOOKS):
+    for later in reversed(range(_LOOKS)):
         for process in left:
             # Those of others cannot be looked at, and any may be gone by now.
             with contextlib.suppress(psutil.Error, OSError):
@@ -107,6 +114,9 @@ def processes_with(variable: str, value: str) -> list[LocalProcess]:
                     found.append(LocalProcess(pid=process.pid, started=process.create_time()))
                 if not variables:
                     silent.append(process)
+        if not silent or not later:
+            break
+        pause(_MOMENT_SECONDS)
         left, silent = iter(silent), []
     return sorted(found, key=lambda each: (each.started, each.pid))
 
