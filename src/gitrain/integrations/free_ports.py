@@ -5,6 +5,7 @@ import fcntl
 import os
 import secrets
 import socket
+import stat
 import tempfile
 from collections.abc import Collection
 from pathlib import Path
@@ -51,7 +52,9 @@ def _next_port() -> int:
         # Others may write to that folder: neither is a link of theirs followed nor a file of theirs waited for.
         turn = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
-            if os.fstat(turn).st_uid != os.getuid():
+            found = os.fstat(turn)
+            # A file that has another name as well is something else of the user's, which a link was made to.
+            if found.st_uid != os.getuid() or not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
                 return number
             fcntl.flock(turn, fcntl.LOCK_EX)
             with contextlib.suppress(ValueError):
