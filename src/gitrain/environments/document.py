@@ -83,6 +83,15 @@ class Runtime(ExactSection):
             raise ValueError("a port is 65535 at most")
         return value
 
+    @field_validator("listen")
+    @classmethod
+    def _a_host_that_can_be_looked_up(cls, value: str) -> str:
+        host = value.rpartition(":")[0]
+        # The dot at the end is that of the root of all names.
+        if not host.startswith("[") and any(not 0 < len(part) < 64 for part in host.removesuffix(".").split(".")):
+            raise ValueError("each part of a host's name, between dots, has 1 to 63 characters")
+        return value
+
 
 class SmokeProbe(ExactSection):
     """Rows with known answers.

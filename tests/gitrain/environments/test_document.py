@@ -57,6 +57,15 @@ def test_only_the_version_of_the_format_is_required():
     assert environment.probes.load.limits.errors == 0
 
 
+@pytest.mark.parametrize(
+    "listen", ["localhost:1", "localhost.:80", f"{'x' * 63}.example.org:443", "0.0.0.0:80", "[::]:80", "[::1]:65535"]
+)
+def test_an_address_that_can_be_looked_up_is_one(listen):
+    environment = parse_environment(f"schema_version: 1\nruntime: {{listen: '{listen}'}}", "test")
+
+    assert environment.runtime.listen == listen
+
+
 CANARY = "schema_version: 1\nstrategy: {kind: canary, steps: [{percent: 5, seconds: 1}]"
 
 
@@ -73,6 +82,14 @@ CANARY = "schema_version: 1\nstrategy: {kind: canary, steps: [{percent: 5, secon
         ("schema_version: 1\nruntime: {resources: {memory: 1G}}", "'runtime.resources.memory' is '1G'"),
         ("schema_version: 1\nruntime: {resources: {memroy: 1Gi}}", "did you mean 'memory'"),
         ("schema_version: 1\nruntime: {resources: {cpu: 0}}", "'runtime.resources.cpu' is 0"),
+        ("schema_version: 1\nruntime: {listen: '127.0.0.1:65536'}", "'runtime.listen' is '127.0.0.1:65536'"),
+        (
+            "schema_version: 1\nruntime: {listen: 'a..b:80'}",
+            "'runtime.listen' is 'a..b:80': each part of a host's name",
+        ),
+        ("schema_version: 1\nruntime: {listen: '.:80'}", "'runtime.listen' is '.:80'"),
+        ("schema_version: 1\nruntime: {listen: '.a:80'}", "'runtime.listen' is '.a:80'"),
+        (f"schema_version: 1\nruntime: {{listen: 'a.{'x' * 64}:80'}}", "'runtime.listen' is 'a.xxx"),
         ("schema_version: 1\nprobes: {load: {limits: {p99: 10}}}", "did you mean 'p99_ms'"),
         ("schema_version: 1\nprobes: {load: {rate: .inf}}", "'probes.load.rate' is inf"),
         ("schema_version: 1\nprobes: {load: {rate: 100000, seconds: 3600}}", "ten million requests"),
