@@ -7,7 +7,6 @@ socket of this user alone, whose place is in the configuration; should it be gon
 """
 
 import contextlib
-import errno
 import hashlib
 import http.client
 import json
@@ -26,6 +25,7 @@ from typing import Any
 from gitrain.deployment.routing import Backend, turns
 from gitrain.documents import Document, parse_json
 from gitrain.errors import DeploymentError, SettingsError
+from gitrain.integrations.address_in_use import is_listened_at
 from gitrain.integrations.caddy_requests import CaddyRequests
 from gitrain.integrations.local_process import LOG, LocalProcess, processes_with, start_detached
 from gitrain.serving.shadow import COPY_HEADER
@@ -254,7 +254,7 @@ class CaddyProxy:
     def _need_address(self) -> None:
         """Raise if somebody else listens there. Caddy would share: half of the users of one would be the other's."""
         for _ in range(int(_FREE_SECONDS / 0.05)):
-            if not _listened_at(self._listen) or self._moves():
+            if not is_listened_at(self._listen) or self._moves():
                 return
             # Who looks for a free port holds it for a moment.
             self._pause(0.05)
@@ -267,8 +267,10 @@ class CaddyProxy:
     def _moves(self) -> bool:
         """Whether it is this environment that listens at the port, and is to do so at another address."""
         port = self._listen.rpartition(":")[2]
-        others = [CaddyProxy(folder, "") for folder in self._folder.parent.iterdir() if folder != self._folder]
-        return any(other._port == port and other._answers() for other in others)
+        beside = (folder for folder in self._folder.parent.iterdir() if folder != self._folder)
+        others = (CaddyProxy(folder, "", pause=self._pause) for folder in beside)
+        # By its process: its socket may be gone from the folder for temporary files.
+        return any(other._port == port and other._processes() for other in others)
 
     @property
     def _port(self) -> str | None:
@@ -293,7 +295,7 @@ class CaddyProxy:
         except (OSError, UnicodeDecodeError, SettingsError):
             noted = []
         # Whoever started it may have been killed before writing it down, and a clock that was set moves its start.
-        found = processes_with(LOG, str(self._folder / _SAID))
+        found = processes_with(LOG, str(self._folder / _SAID), pause=self._pause)
         return [*(each for each in noted if each.alive and each not in found), *found]
 
     def _answers(self) -> bool:
@@ -368,26 +370,6 @@ def _only_mine(folder: Path) -> None:
             f"{folder} is open to other users of this machine",
             fix=f"remove it, or `chmod 700 {folder}` if it is yours.",
         )
-
-
-def _listened_at(address: str) -> bool:
-    """Whether somebody listens at HOST:PORT; also where they let others listen beside them."""
-    host, _, port = address.rpartition(":")
-    try:
-        found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
-    except OSError:
-        # Caddy says what is wrong with it.
-        return False
-    for family, kind, protocol, _, place in found:
-        with contextlib.closing(socket.socket(family, kind, protocol)) as tried:
-            # Connections that linger are nobody who listens.
-            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                tried.bind(place)
-            except OSError as error:
-                if error.errno == errno.EADDRINUSE:
-                    return True
-    return False
 
 
 def _slot(number: int) -> str:

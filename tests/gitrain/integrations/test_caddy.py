@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from _bentoml_impl.worker.service import main as bentoml_server  # type: ignore[import-untyped]
 
 from gitrain.deployment.routing import Backend
 from gitrain.errors import DeploymentError
@@ -23,6 +24,7 @@ from gitrain.integrations import caddy
 from gitrain.integrations.caddy import CaddyProxy
 from gitrain.integrations.caddy_requests import CaddyRequests
 from gitrain.integrations.free_ports import free_port
+from gitrain.integrations.local_deployer import bentoml_command
 
 pytestmark = pytest.mark.slow
 
@@ -196,8 +198,8 @@ def test_a_replica_that_went_away_costs_no_request(proxy, port, replicas) -> Non
     assert {ask(port) for _ in range(40)} == {(200, str(old.port))}
 
 
-def test_a_connection_is_not_kept_until_a_service_closes_it(proxy, port, replicas) -> None:
-    """Services do after five seconds without a request: one that is sent at that moment would get no answer."""
+def test_a_connection_is_not_kept_until_a_service_closes_it(proxy, port, replicas, tmp_path) -> None:
+    """A request that is sent at that moment would get no answer."""
     proxy.route([Backend(replicas[0].port, 1)])
     assert ask(port) == (200, str(replicas[0].port))
     begun = time.monotonic()
@@ -205,6 +207,18 @@ def test_a_connection_is_not_kept_until_a_service_closes_it(proxy, port, replica
     while replicas[0].closed == 0:
         assert time.monotonic() - begun < 60
         time.sleep(0.02)
+    told = json.loads((tmp_path / "proxy/caddy.json").read_text())["apps"]["http"]["servers"]["environment"]
+    (transport,) = {
+        json.dumps(handler["transport"])
+        for route in told["routes"]
+        for handler in route["handle"]
+        if handler["handler"] == "reverse_proxy"
+    }
+    idle = json.loads(transport)["keep_alive"]["idle_timeout"]
+    # What `bentoml serve` starts is told no other time, unless it is asked for.
+    (option,) = (each for each in bentoml_server.params if each.name == "timeout_keep_alive")
+    assert "--timeout-keep-alive" not in bentoml_command(Path(sys.executable), tmp_path, port)
+    assert 0 < float(idle.removesuffix("s")) < option.default
 
 
 def test_a_killed_proxy_comes_back_as_it_was(proxy, port, replicas) -> None:
