@@ -286,6 +286,8 @@ class LocalDeployer:
         while left := processes_with(REPLICA, str(folder)):
             for each in left:
                 each.end(patience=0.0, pause=self._pause)
+            # They may wait for a core to die on.
+            self._pause(0.05)
         if (folder / _LOG).exists():
             logs = self._folder / "logs"
             logs.mkdir(exist_ok=True)

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,9 @@ _NICE = "nice"
 _LEAST_BYTES = 2**18
 # A process that was killed ends as soon as it gets a core, which may be a while; nobody waits so long.
 _END_SECONDS = 0.25
+# What marks whose process one is. Whoever ends all that carry a mark waits until none is left; this one ends with its
+# service, and may take seconds to die where nobody leaves it a core.
+_MARKS = re.compile(r"^(GITRAIN|REHEARSAL)_")
 
 
 class LogCopier:
@@ -87,7 +91,7 @@ class LogCopier:
                 # Of the folder that it is started in nothing is imported (-P).
                 [*nice, sys.executable, "-P", "-m", _PROGRAM, str(self._folder), str(os.getpid())],
                 env={
-                    **os.environ,
+                    **{name: value for name, value in os.environ.items() if not _MARKS.search(name)},
                     "PYTHONPATH": os.pathsep.join(filter(None, paths)),
                     "OMP_NUM_THREADS": "1",
                     "POLARS_MAX_THREADS": "1",

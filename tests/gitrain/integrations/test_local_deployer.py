@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import psutil
@@ -17,7 +18,8 @@ from tests.gitrain.integrations.test_caddy import kill, predict, process_of
 from tests.gitrain.operations.test_apply_deployment import processes, wait_for
 
 from gitrain.deployment.deployer import Bundle
-from gitrain.deployment.record import Ending
+from gitrain.deployment.record import Ending, RunningRelease
+from gitrain.deployment.replicas import Replica
 from gitrain.environments.document import Runtime
 from gitrain.errors import DeploymentError
 from gitrain.integrations.free_ports import free_port
@@ -198,6 +200,24 @@ def test_workers_that_outlive_their_parent_are_ended(site, deployer, tmp_path):
     wait_for(lambda: not deployer.look(replica).alive)
     deployer.stop([replica], patience=1)
     assert not orphan.alive
+
+
+def test_what_was_killed_is_given_time_to_die(tmp_path, monkeypatch):
+    pauses, ended, looks = [], [], iter((1, 1, 1, 0))
+
+    class Dying:
+        def end(self, *, patience, pause):
+            ended.append(patience)
+
+    monkeypatch.setattr("gitrain.integrations.local_deployer.processes_with", lambda *_, **__: [Dying()] * next(looks))
+    unused: Any = None
+    deployer = LocalDeployer(tmp_path, "127.0.0.1:1", open_proxy=unused, python=unused, pause=pauses.append)
+    release = RunningRelease(version="1.0.0", digest=f"sha256:{'0' * 64}")
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+    deployer.stop([Replica(id="0" * 12, release=release, port=1, pid=None, began=began)], patience=1)
+
+    assert ended == [0.0] * 3
+    assert len(pauses) == 3 and min(pauses) > 0
 
 
 def test_processes_are_found_by_a_variable(tmp_path):

@@ -7,6 +7,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 from tests.gitrain.integrations.copying_at_once import at_once
 from tests.gitrain.integrations.logged_records import SCHEMA, WHOLE
@@ -14,22 +15,26 @@ from tests.gitrain.integrations.test_log_copy_program import assert_copied, asse
 from tests.gitrain.integrations.test_prediction_log import Counted
 from tests.gitrain.serving.predicted import predicted
 
-from gitrain.integrations import log_copier
+from gitrain.integrations import local_process, log_copier
+from gitrain.integrations.local_deployer import REPLICA
 from gitrain.integrations.log_copier import LogCopier
 from gitrain.integrations.log_copies import COPIES, copies_by_file
 from gitrain.integrations.log_lines import parse_log
 from gitrain.integrations.log_scan import LogScan
 from gitrain.integrations.prediction_log import PredictionLog, read_predictions
+from gitrain.wiring import rehearsal
 
 _PATIENCE = 120
 
 
 def children():
     """The processes that this one has started and not buried."""
-    found = []
-    for task in Path("/proc/self/task").iterdir():
-        found += [int(child) for child in (task / "children").read_text().split()]
-    return found
+    return {process.pid for process in psutil.Process().children()}
+
+
+def begun_since(before):
+    """Earlier tests may have left some, which whoever starts the next one buries."""
+    return children() - before
 
 
 def until(condition, what):
@@ -65,7 +70,7 @@ def copier(log):
 def test_copies_are_made_once_a_file_is_begun(log, copier, monkeypatch):
     before = children()
     copier.turn()
-    assert children() == before, "nothing was begun"
+    assert not begun_since(before), "nothing was begun"
     copier.begun()
     copier.turn()
     (log / "predictions-2.jsonl").write_bytes(WHOLE)
@@ -73,13 +78,13 @@ def test_copies_are_made_once_a_file_is_begun(log, copier, monkeypatch):
 
     def ended():
         copier.turn()
-        return len(copies_by_file(log)) == 2 and children() == before
+        return len(copies_by_file(log)) == 2 and not begun_since(before)
 
     until(ended, "the end of what was started, which is buried")
     assert_copied(log, monkeypatch)
     copier.begun()
     copier.turn()
-    assert children() == before, "there is nothing to do"
+    assert not begun_since(before), "there is nothing to do"
 
 
 def test_there_is_one_at_a_time(log, copier, monkeypatch):
@@ -108,10 +113,28 @@ def test_it_gives_way_before_its_first_line(log, copier, monkeypatch):
     before = children()
     copier.begun()
     copier.turn()
-    (process,) = set(children()) - set(before)
+    (process,) = begun_since(before)
 
     # Of one that has ended already this is told as well.
     until(lambda: os.getpriority(os.PRIO_PROCESS, process) == 19, "its priority")
+
+
+def test_it_is_none_of_those_that_are_ended_by_a_mark(log, copier, monkeypatch):
+    for name in (REPLICA, local_process.LOG, rehearsal._VARIABLE):
+        monkeypatch.setenv(name, str(log))
+    given = []
+
+    def noted(*_, env, **__):
+        given.append(env)
+        raise OSError(11, "no process can be started")
+
+    monkeypatch.setattr(subprocess, "Popen", noted)
+    copier.begun()
+    copier.turn()
+
+    (env,) = given
+    assert str(log) not in env.values()
+    assert env["PATH"] == os.environ["PATH"], "it has what others have"
 
 
 def test_little_is_left_to_who_looks(log):
@@ -120,27 +143,27 @@ def test_little_is_left_to_who_looks(log):
     copier = LogCopier(log, SCHEMA, least_bytes=size + 1)
     copier.begun()
     copier.turn()
-    assert children() == before
+    assert not begun_since(before)
     (log / "predictions-2.jsonl").write_bytes(b"\n")
     copier.begun()
     copier.turn()
-    assert children() != before
+    assert len(begun_since(before)) == 1
     copier.close()
-    assert children() == before
+    assert not begun_since(before)
 
 
 def test_who_ends_leaves_nothing_behind(log, copier):
     before = children()
     copier.begun()
     copier.turn()
-    (process,) = set(children()) - set(before)
+    (process,) = begun_since(before)
     part = log / COPIES / ".predictions-1.0123.kept.ab12.part"
     part.parent.mkdir(exist_ok=True)
     part.write_bytes(b"half")
 
     copier.close()
 
-    assert not Path(f"/proc/{process}").exists() and children() == before
+    assert not psutil.pid_exists(process) and not begun_since(before)
     assert not part.exists()
     copier.close()
 
@@ -157,7 +180,7 @@ def test_a_process_that_takes_long_to_end_is_not_waited_for(log, copier, monkeyp
 
     copier.close()
 
-    assert children() == before
+    assert not begun_since(before)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +201,7 @@ def test_what_cannot_be_started_is_tried_with_the_next_file(log, copier, monkeyp
         copier.turn()
         copier.turn()
     copier.turn()
-    assert children() == before
+    assert not begun_since(before)
     copier.begun()
     copier.turn()
 
