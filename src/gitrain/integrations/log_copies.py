@@ -92,14 +92,19 @@ def finished_without_copy(folder: Path) -> list[Path]:
 
 
 def _finished(path: Path) -> bool:
-    """Whoever writes a file holds its lock; one that is empty has just been made."""
+    """Whoever writes a file holds its lock; one that is empty has just been made, and who made it waits for the lock.
+
+    So that lock is not touched: a look that is given no core while it holds it would hold up the log.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return False
     try:
+        if os.fstat(descriptor).st_size == 0:
+            return False
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return os.fstat(descriptor).st_size > 0
+        return True
     except OSError:
         return False
     finally:

@@ -130,7 +130,10 @@ class PredictionLog:
         while not self._ending.wait(interval):
             interval = _SHORT_INTERVAL if self._write_all() else _INTERVAL
             if self._copier is not None:
-                self._copier.turn()
+                try:
+                    self._copier.turn()
+                except Exception as error:  # a log never ends its service
+                    self._observer.failed(error)
 
     def _take(self) -> list[PredictedRows]:
         taken: list[PredictedRows] = []
@@ -261,7 +264,8 @@ def _remove_unless_locked(path: Path) -> bool:
     except FileNotFoundError:
         return True
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Who writes holds it alone; who looks shares it, and does not keep the oldest file in its place.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     else:

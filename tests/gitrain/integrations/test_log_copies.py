@@ -95,6 +95,13 @@ def test_what_lacks_a_copy_is_what_nobody_writes(tmp_path, finished):
     assert finished not in finished_without_copy(tmp_path), "a copy for another schema is one"
 
 
+def test_who_has_just_made_a_file_waits_for_nobody_who_looks(tmp_path, monkeypatch):
+    (tmp_path / "predictions-1.jsonl").touch()
+    monkeypatch.setattr("fcntl.flock", lambda *_: pytest.fail("its lock was asked for"))
+
+    assert finished_without_copy(tmp_path) == []
+
+
 def test_one_makes_copies_at_a_time(tmp_path):
     with writing_copies(tmp_path) as first:
         with writing_copies(tmp_path) as second:

@@ -1,3 +1,4 @@
+import fcntl
 import json
 import os
 import signal
@@ -192,6 +193,53 @@ def test_a_file_that_another_worker_writes_is_never_removed(tmp_path, counted, t
         busy.write_waiting()
     busy.close()
     assert "idle" not in read_predictions(tmp_path).frame["request_id"].to_list()
+
+
+def test_who_looks_at_the_oldest_file_keeps_it_from_nothing(tmp_path, counted, ticking):
+    oldest, *others = (tmp_path / f"predictions-2020010{day}T000000.000000Z-1-000001.jsonl" for day in (1, 2, 3))
+    for path in (oldest, *others):
+        path.write_bytes(b"." * 1_000)
+    log = PredictionLog(tmp_path, clock=ticking, observer=counted, max_file_bytes=1_000, max_total_bytes=3_500)
+    with oldest.open("rb") as looks:
+        fcntl.flock(looks, fcntl.LOCK_SH)
+        log.add(predicted(0.1))
+        log.write_waiting()
+    log.close()
+
+    assert not oldest.exists()
+    assert all(path.exists() for path in others), "a log has no hole"
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread")])
+def test_a_copier_that_fails_ends_no_log(tmp_path, ticking, error):
+    told, written = threading.Event(), threading.Event()
+
+    class Signals(Counted):
+        def failed(self, error):
+            super().failed(error)
+            told.set()
+
+        def written(self, rows):
+            super().written(rows)
+            written.set()
+
+    class Fails(LogCopier):
+        turns = 0
+
+        def turn(self):
+            self.turns += 1
+            if self.turns == 1:
+                raise error
+
+    signals = Signals()
+    log = PredictionLog(tmp_path, clock=ticking, observer=signals, copier=Fails(tmp_path, {}))
+    log.start()
+    assert told.wait(60), "it is told"
+    log.add(predicted(0.1))
+    assert written.wait(60), "and the thread goes on"
+    log.close()
+
+    assert signals.errors == [error] and signals.lost == {"full": 0, "error": 0}
 
 
 def test_a_process_with_the_same_clock_and_number_takes_another_file(tmp_path, counted):
