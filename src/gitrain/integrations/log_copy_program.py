@@ -6,6 +6,7 @@ is parsed by whoever looks at it.
 """
 
 import contextlib
+import errno
 import io
 import os
 import resource
@@ -29,34 +30,54 @@ _LARGEST = 128 * 2**20
 # Predictions go first: a copy is made where so many times the file's size are free.
 _ROOM = 4
 _PARENT_SECONDS = 0.5
+# No copy has room then.
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def make_copies(folder: Path, schema: "Mapping[str, pl.DataType]") -> int:
     """Make the copies that are missing in a log's folder, as long as there is room; the number that were made.
 
-    Where another process is making them nothing is done: it finds all files that were finished before it ends.
+    Where another process is making them nothing is done: it finds all files that were finished before it ends. A file
+    that cannot be copied keeps none of the others from it.
 
     Args:
         folder: of the log.
         schema: of its records.
 
     Raises:
-        OSError, PolarsError: a copy cannot be written, or a file cannot be read.
+        OSError, PolarsError, PanicException, MemoryError: a copy cannot be written, or a file cannot be read; after all
+            others were copied, but for a full disk, which ends it at once.
     """
     # Polars comes with it: not before this process has stepped back.
+    import polars as pl
+
     from gitrain.integrations.log_copies import finished_without_copy, remove_unfinished, writing_copies
 
     count = 0
+    failed: dict[Path, BaseException] = {}
     while True:
         with writing_copies(folder) as ours:
             if not ours:
-                return count
+                break
             remove_unfinished(folder)
             files = finished_without_copy(folder)
-            count += sum(_copied(path, schema) for path in files)
+            # Newest first: where a file takes more than this program may, those that are left go first anyway.
+            for path in reversed(files):
+                if path in failed:
+                    continue
+                try:
+                    count += _copied(path, schema)
+                except (Exception, pl.exceptions.PanicException) as error:  # the latter is none, as Python sees it
+                    if isinstance(error, OSError) and error.errno in _FULL:
+                        raise
+                    # Without what it was working on: the next one has need of the memory.
+                    failed[path] = error.with_traceback(None)
         # Whoever found us at work has gone away: what was finished since is looked for after we have let go.
         if set(finished_without_copy(folder)) <= set(files):
-            return count
+            break
+    for first in failed.values():
+        raise first
+    return count
 
 
 def _copied(path: Path, schema: "Mapping[str, pl.DataType]") -> bool:

@@ -204,6 +204,70 @@ def test_a_full_disk_costs_copies_alone(kind, tmp_path, monkeypatch):
         assert_copied(log, monkeypatch)
 
 
+def failing(monkeypatch, name, error, *places):
+    """The files of some places cannot be copied; the names of all that are tried."""
+    from gitrain.integrations import log_copies, log_lines
+
+    module = log_lines if name == "parse_log" else log_copies
+    whole, tried = getattr(module, name), []
+
+    def fails(given, *rest):
+        path = Path(given.name) if name == "parse_log" else given
+        tried.append(path.name.partition("T00000")[2][0])
+        if tried[-1] in places:
+            raise error
+        return whole(given, *rest)
+
+    monkeypatch.setattr(module, name, fails)
+    return tried
+
+
+@pytest.mark.parametrize("name", ["parse_log", "write_copy"])
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.EIO, os.strerror(errno.EIO)), MemoryError(), pl.exceptions.PanicException("index out of bounds")],
+)
+def test_files_that_cannot_be_copied_keep_no_other_from_it(tmp_path, monkeypatch, name, error):
+    paths = write_log(tmp_path)
+    tried = failing(monkeypatch, name, error, "1", "3")
+
+    with pytest.raises(type(error)) as raised:
+        make_copies(tmp_path, SCHEMA)
+
+    assert raised.value is error
+    assert tried == ["4", "3", "2", "1", "0"], "newest first, and none again"
+    assert copies_by_file(tmp_path).keys() == {paths[place].name for place in (0, 2, 4)}
+
+
+def test_the_first_that_failed_is_told_and_no_file_is_tried_twice(tmp_path, monkeypatch):
+    from gitrain.integrations import log_copies
+
+    write_log(tmp_path)
+    tried = failing(monkeypatch, "parse_log", OSError(errno.EIO, "first"), "3")
+    whole, late = log_copies.write_copy, tmp_path / "predictions-20260101T000009.000000Z-1-000001.jsonl"
+
+    def and_then(*arguments):
+        whole(*arguments)
+        late.write_bytes(WHOLE)
+
+    monkeypatch.setattr(log_copies, "write_copy", and_then)
+    with pytest.raises(OSError, match="first"):
+        make_copies(tmp_path, SCHEMA)
+
+    assert tried == ["4", "3", "2", "1", "0", "9"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_where_there_is_no_room_left_no_other_is_tried(tmp_path, monkeypatch, number):
+    write_log(tmp_path)
+    tried = failing(monkeypatch, "write_copy", OSError(number, "no room"), *"01234")
+
+    with pytest.raises(OSError, match="no room"):
+        make_copies(tmp_path, SCHEMA)
+
+    assert tried == ["4"]
+
+
 def test_predictions_go_first_where_there_is_little_room(tmp_path, monkeypatch):
     paths = write_log(tmp_path)
     size = paths[0].stat().st_size
@@ -268,6 +332,9 @@ def test_a_folder_that_cannot_be_written_is_told_to_nobody_but_the_exit_code(tmp
     process.stderr.close()
 
 
+@pytest.mark.skipif(
+    not (hasattr(os, "SCHED_IDLE") and Path("/proc/self/oom_score_adj").exists()), reason="this system has no such"
+)
 def test_it_steps_back(monkeypatch):
     asks = textwrap.dedent(
         """
