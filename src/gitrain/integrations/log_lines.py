@@ -25,7 +25,7 @@ def parse_log(stream: BinaryIO, schema: Mapping[str, pl.DataType]) -> LoggedPred
     """The records of one file; what follows the last line feed was cut short and is passed over.
 
     Args:
-        stream: the file, read to its end.
+        stream: the file, read to its end, or to half a line where it ended meanwhile: what is added to that is left.
         schema: of a record; see `gitrain.monitoring.logged.logged_schema`.
     """
     frames: list[pl.DataFrame] = []
@@ -43,6 +43,8 @@ def parse_log(stream: BinaryIO, schema: Mapping[str, pl.DataType]) -> LoggedPred
             broken.update(height + place for place in places)
             frames.append(frame)
             height += frame.height
+        if torn:
+            break
     frame = pl.concat(frames).rechunk() if frames else no_predictions(schema)
     return LoggedPredictions(frame=frame, files=1, torn=torn, damaged=_damaged(frame["time"], broken))
 

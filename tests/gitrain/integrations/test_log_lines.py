@@ -67,6 +67,29 @@ def test_a_file_cut_anywhere_gives_its_whole_lines(cut):
     assert found.unreadable == 0
 
 
+@pytest.mark.parametrize("size", [1, len(WHOLE), len(WHOLE) + 5, 2**20])
+@pytest.mark.parametrize("cut", [1, len(at(1)) // 2, len(at(1)) - 1])
+def test_a_file_that_grows_by_the_rest_of_a_line_has_no_damaged_one(size, cut, monkeypatch):
+    monkeypatch.setattr("gitrain.integrations.log_lines._BLOCK", size)
+
+    class Grows(io.BytesIO):
+        """Whoever finds its end has the rest of the last line come after it."""
+
+        rest = iter((at(1)[cut:], at(2)))
+
+        def readline(self, *_):
+            found = super().readline()
+            place = self.tell()
+            if place == self.seek(0, io.SEEK_END):
+                self.write(next(self.rest, b""))
+            self.seek(place)
+            return found
+
+    found = parse_log(Grows(WHOLE + at(1)[:cut]), SCHEMA)
+
+    assert (found.frame.height, found.torn, found.unreadable) == (2, 1, 0)
+
+
 def places(content: bytes) -> list[tuple[int, float | None, float | None]]:
     def hours(time: datetime | None) -> float | None:
         return None if time is None else (time - NOON) / timedelta(hours=1)
