@@ -7,9 +7,13 @@ copy is damaged.
 """
 
 import contextlib
+import os
+import re
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -26,6 +30,8 @@ __all__ = ["LogScan"]
 _THREADS = 2
 # Copies of other logs, and what runs that were killed left half written, stay so long.
 _STAYS_SECONDS = 7 * 86_400
+# When a file was begun stands in its name.
+_BEGUN = re.compile(r"^predictions-(\d{8}T\d{6}\.\d{6})Z-")
 
 
 class LogScan:
@@ -77,6 +83,12 @@ class LogScan:
 
     def _file(self, path: Path, schema: Mapping[str, pl.DataType]) -> tuple[LoggedPredictions, str | None]:
         state = path.stat()
+        part, name = self._part(path, state, schema)
+        return _dated(part, path, state), name
+
+    def _part(
+        self, path: Path, state: os.stat_result, schema: Mapping[str, pl.DataType]
+    ) -> tuple[LoggedPredictions, str | None]:
         copied = read_copy(self._folder / COPIES / copy_name(path, state, schema), schema)
         if copied is not None:
             return copied, None
@@ -112,3 +124,32 @@ class LogScan:
                     ours = path.match(f"*.{self._log}.*.kept")
                     if ours or self._clock() - path.stat().st_mtime > _STAYS_SECONDS:
                         path.unlink()
+
+
+def _dated(part: LoggedPredictions, path: Path, state: os.stat_result) -> LoggedPredictions:
+    """Lines are of the file's time where none of its records has one: from when it was begun to its last change."""
+    if all(each.last is not None for each in part.damaged):
+        return part
+    begun, changed = _begun(path), _changed(state)
+    if changed is None or (begun is not None and changed < begun):
+        return part  # clocks are set back, and files are copied without their times
+    return replace(
+        part,
+        damaged=tuple(
+            each if each.last is not None else replace(each, first=begun, last=changed) for each in part.damaged
+        ),
+    )
+
+
+def _begun(path: Path) -> datetime | None:
+    named = _BEGUN.match(path.name)
+    with contextlib.suppress(ValueError):
+        return datetime.strptime(named[1], "%Y%m%dT%H%M%S.%f").replace(tzinfo=UTC) if named else None
+    return None
+
+
+def _changed(state: os.stat_result) -> datetime | None:
+    # Disks know years that Python does not.
+    with contextlib.suppress(ValueError, OverflowError, OSError):
+        return datetime.fromtimestamp(state.st_mtime, UTC)
+    return None

@@ -19,8 +19,9 @@ class DamagedLines:
 
     Attributes:
         lines: how many.
-        first: the time of the records around them, UTC, the earlier; None where the file has no record with a time.
-        last: the later.
+        first: the time of the records around them, UTC, the earlier. Where no record of the file has a time: when the
+            file was begun; None where that is not known.
+        last: the later; there, when the file was changed last.
     """
 
     lines: int
@@ -28,7 +29,7 @@ class DamagedLines:
     last: datetime | None
 
     def touches(self, since: datetime | None, until: datetime) -> bool:
-        """Whether the lines may be of that time: the records around them tell when they were written."""
+        """Whether the lines may be of that time: the records around them, or their file, tell when they were written."""
         over = self.last is not None and since is not None and self.last < since
         return not over and (self.first is None or self.first <= until)
 

@@ -6,9 +6,10 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.gitrain.integrations.logged_records import BROKEN, SCHEMA, WHOLE, at
+from tests.gitrain.integrations.logged_records import BROKEN, NOON, SCHEMA, WHOLE, at
 from tests.gitrain.serving.predicted import predicted
 
+from gitrain.integrations import log_scan
 from gitrain.integrations.log_copies import copies_by_file
 from gitrain.integrations.log_copy_program import make_copies
 from gitrain.integrations.log_scan import LogScan
@@ -120,6 +121,53 @@ def test_whatever_a_copy_does_to_polars_the_log_is_read(copied, error, monkeypat
     monkeypatch.setattr("gitrain.integrations.log_copies.pl.read_parquet", fails)
 
     assert LogScan(log, kept=kept).read(SCHEMA).frame.equals(read.frame)
+
+
+DAY = timedelta(days=1)
+NAMED = "predictions-20260101T120000.000000Z-7-000001.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "first", "last"),
+    [
+        (NAMED, NOON + DAY, NOON, NOON + DAY),
+        ("predictions-1.jsonl", NOON + DAY, None, NOON + DAY),
+        ("predictions-20261301T120000.000000Z-7-000001.jsonl", NOON + DAY, None, NOON + DAY),
+        (NAMED, NOON - DAY, None, None),
+    ],
+)
+@pytest.mark.parametrize("copied", [False, True])
+def test_lines_of_a_file_without_a_time_are_of_that_of_the_file(tmp_path, name, changed, first, last, copied):
+    path = tmp_path / "log" / name
+    path.parent.mkdir()
+    path.write_bytes(BROKEN + b'{"schema_version": 1}\n' + BROKEN)
+    os.utime(path, (0, changed.timestamp()))
+    if copied:
+        make_copies(path.parent, SCHEMA)
+
+    for _ in range(2):
+        found = LogScan(path.parent, kept=tmp_path / "kept").read(SCHEMA).damaged
+        assert [(each.lines, each.first, each.last) for each in found] == [(1, first, last), (1, first, last)]
+
+
+def test_what_is_damaged_throughout_counts_in_its_own_days_alone(tmp_path):
+    (tmp_path / NAMED).write_bytes(BROKEN * 9)
+    os.utime(tmp_path / NAMED, (0, (NOON + DAY).timestamp()))
+    (lines,) = LogScan(tmp_path, kept=None).read(SCHEMA).damaged
+
+    assert not lines.touches(NOON + 2 * DAY, NOON + 9 * DAY)
+    assert lines.touches(NOON + DAY, NOON + 9 * DAY) and lines.touches(None, NOON)
+    assert not lines.touches(None, NOON - DAY)
+
+
+def test_a_time_that_python_does_not_know_is_none(tmp_path):
+    (tmp_path / NAMED).write_bytes(BROKEN + at(0))
+    (tmp_path / "predictions-1.jsonl").write_bytes(BROKEN)
+    state = os.stat_result((0,) * 8 + (10**15, 0))
+
+    part = LogScan(tmp_path, kept=None).read(SCHEMA)
+    assert [each.first for each in part.damaged] == [None, NOON], "records go before the file"
+    assert log_scan._changed(state) is None
 
 
 def test_copies_that_services_have_made_go_before_own_ones(tmp_path, monkeypatch):
