@@ -124,15 +124,17 @@ class KeptDaysFiles:
             return 0.0
 
     def _tell_of_another_log(self, path: Path, rules: str) -> None:
-        for other in self._files(f"days-*-{_short(rules)}.json"):
-            try:
-                log = _parsed(other).log or "another log"
-            except (OSError, SettingsError, ValueError):
-                continue
-            self._say(
-                f"the days that are kept are those of {log}, and this is a look at {self._log}: it begins a sequence of"
-                f" its own. If that is the same log in another place, rename {other} to {path.name}"
-            )
+        # The former name does not say of which log a file is.
+        for pattern in (f"days-*-{_short(rules)}.json", f"days-{_short(rules)}.json"):
+            for other in self._files(pattern):
+                try:
+                    log = _parsed(other).log or "a log that they do not name"
+                except (OSError, SettingsError, ValueError):
+                    continue
+                self._say(
+                    f"the days that are kept are those of {log}, and this is a look at {self._log}: it begins a"
+                    f" sequence of its own. If that is the same log, wherever it was, rename {other} to {path.name}"
+                )
 
     @property
     def _of_log(self) -> str:

@@ -176,6 +176,24 @@ def test_a_log_that_has_moved_goes_on_once_its_file_is_renamed(files, said, tmp_
     assert len(said) == 1
 
 
+def test_days_under_the_former_name_are_told_once_and_go_on_once_they_are_renamed(files, said, tmp_path):
+    folder = tmp_path / "monitoring/test"
+    folder.mkdir(parents=True)
+    former = folder / f"days-{RULES[7:23]}.json"
+    former.write_text(days().model_dump_json(exclude={"log"}))
+    (folder / f"days-{OTHERS[7:23]}.json").write_text("{")
+
+    assert files.read(RULES).parts == ()
+    (told,) = said
+    old, _, new = told.rpartition("rename ")[2].partition(" to ")
+    assert Path(old) == former
+    former.rename(folder / new)
+    assert files.read(RULES).parts == days().parts
+    assert files.read(OTHERS).parts == (), "what is damaged is worth no word"
+    former.write_text("{}")
+    assert files.read(RULES).parts == days().parts and len(said) == 1
+
+
 def test_one_log_by_two_names_is_one(files, tmp_path, said, log):
     log.mkdir()
     (tmp_path / "link").symlink_to(log)
