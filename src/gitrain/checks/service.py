@@ -171,6 +171,7 @@ def judge_drain(
     seconds: float,
     limit: float,
     forced: bool,
+    under_load: bool = True,
 ) -> Verdict:
     """Whether the service stopped without losing what it had begun.
 
@@ -181,6 +182,7 @@ def judge_drain(
         seconds: it took to stop.
         limit: seconds.
         forced: whether it had to be killed.
+        under_load: whether more requests were due when it was told to stop.
     """
     # A refusal is an answer too: nobody waits in vain, and load is judged elsewhere.
     lost = int((~np.isin(statuses, (200, 429))).sum())
@@ -201,9 +203,13 @@ def judge_drain(
     if not slow_answered:
         wrong.append("a request whose body was on its way got no answer")
     if wrong:
-        return _verdict(DRAINS, Outcome.FAILED, f"told to stop under load: {'; '.join(wrong)}", figures)
+        told = f"told to stop{' under load' if under_load else ''}"
+        return _verdict(DRAINS, Outcome.FAILED, f"{told}: {'; '.join(wrong)}", figures)
     if not len(statuses):
-        return _verdict(DRAINS, Outcome.INCONCLUSIVE, "no request was under way when it was told to stop", figures)
+        return _verdict(DRAINS, Outcome.INCONCLUSIVE, "no request was sent before it was told to stop", figures)
+    if not under_load:
+        reason = "no more requests were due when it was told to stop: look at what kept it, or this machine, so long"
+        return _verdict(DRAINS, Outcome.INCONCLUSIVE, reason, figures)
     reason = f"told to stop under load, it answered all {len(statuses):,} requests and ended after {seconds:.1f} s"
     return _verdict(DRAINS, Outcome.PASSED, reason, figures)
 

@@ -33,7 +33,7 @@ class RawHttp:
     sleep: Callable[[float], None] = time.sleep
     pause: float = 0.05
 
-    def send(self, url: str, request: HostileRequest) -> HostileReply:
+    def send(self, url: str, request: HostileRequest, *, begun: Callable[[], None] = lambda: None) -> HostileReply:
         """Send one, and read the answer."""
         parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -54,6 +54,8 @@ class RawHttp:
                     if number:
                         self.sleep(self.pause)
                     connection.sendall(chunk)
+                    if not number:
+                        begun()
             if request.cut:
                 return HostileReply(request=request, reply=None)
             return self._answer(connection, request)

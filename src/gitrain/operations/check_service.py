@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import math
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -45,13 +47,14 @@ from gitrain.serving.known_answers import request_rows
 from gitrain.serving.manifest import KnownAnswers
 from gitrain.verdicts import Outcome, Verdict
 
-__all__ = ["HttpScorer", "ServiceTools", "check_service", "compare_known", "sent_before"]
+__all__ = ["HttpScorer", "ServiceTools", "check_service", "compare_known", "drained", "sent_before"]
 
 _JSON = {"content-type": "application/json"}
-# Requests go on for so long before the service is told to stop, and after it.
-_BEFORE, _AFTER = 0.6, 0.6
-# A request that was sent this shortly before crossed the signal on its way; a generator that is late to wake up is late
-# to send, too.
+# Requests go on for so long before the service is told to stop and until so many have their answers, and then for so
+# long. What is waited for may take so long, and the whole so long: more requests are not due.
+_BEFORE, _ENOUGH, _AFTER = 0.6, 5, 0.6
+_PATIENCE, _LONGEST, _LOOKING = 15.0, 60.0, 0.01
+# Where a service has several processes, another one than has the request may have answered what was asked after it.
 _CROSSING = 0.005
 
 
@@ -156,7 +159,7 @@ def _asked(tools: ServiceTools, service: StartedService, client: ServiceClient, 
             processes=memory.processes if memory is not None else 0,
         )
     )
-    verdicts.append(_drain(tools, service, payloads))
+    verdicts.append(drained(tools, service, payloads))
     return verdicts
 
 
@@ -226,51 +229,102 @@ class HttpScorer:
         return float(predictions[0]["probability"])
 
 
-def sent_before(samples: LoadSamples, told: float) -> NDArray[np.bool_]:
-    """Which requests the service had before a moment, shape (requests,): sent early enough to have arrived by then.
+def sent_before(samples: LoadSamples, asked: float) -> NDArray[np.bool_]:
+    """Which requests the service had before it was asked something else, shape (requests,): they had left by then.
+
+    When a request was begun says nothing: the generator may have stood still before it was written. Connections, and
+    what arrives on them, are taken in turn: once what was asked later is answered, these have been taken.
 
     Args:
         samples: the requests.
-        told: the moment, by the clock of the load.
+        asked: when something else was asked, by the clock of the load.
     """
-    late = samples.sent - samples.due
-    crossing = _CROSSING + float(np.nanmax(late, initial=0.0))
-    return np.asarray(samples.started + samples.sent < told - crossing)
+    at = asked - samples.started
+    return np.asarray((samples.written < at - _CROSSING) | ((samples.status != 0) & (samples.done < at)))
 
 
-def _drain(tools: ServiceTools, service: StartedService, payloads: Sequence[Payload]) -> Verdict:
-    """Tell the service to stop while requests arrive, one of them slowly."""
+def drained(tools: ServiceTools, service: StartedService, payloads: Sequence[Payload]) -> Verdict:
+    """Tell the service to stop while requests arrive, one of them slowly: whether it loses any.
+
+    Args:
+        tools: what makes the requests, and for how long the service may take.
+        service: is stopped.
+        payloads: what is sent, in turn.
+    """
     runtime = tools.runtime
     tools.progress("service: telling it to stop under load")
-    due = arrival_times(tools.load.rate, _BEFORE + _AFTER, seed=tools.seed)
+    due = arrival_times(tools.load.rate, _LONGEST, seed=tools.seed)
     slow = slow_request(urlsplit(service.url).netloc, "/predict", payloads[0].body)
+    load, on_its_way, told_to_stop = _Load(clock=tools.clock), threading.Event(), threading.Event()
+
+    def hold_the_body() -> None:
+        on_its_way.set()
+        told_to_stop.wait(_LONGEST)
+
     with ThreadPoolExecutor(2) as pool:
-        loading = pool.submit(
-            tools.generator.run,
-            service.url,
-            due,
-            payloads,
-            timeout=tools.load.timeout_seconds,
-            progress=lambda _: None,
-        )
-        tools.sleep(_BEFORE / 2)
-        slowly = pool.submit(tools.sender.send, service.url, slow)
-        tools.sleep(_BEFORE / 2)
-        # Connections are taken in turn: once this one was, the slow one has been, however busy the machine is.
-        with contextlib.suppress(IntegrationError):
-            tools.open_client(service.url).send("GET", "/readyz")
-        told = tools.clock()
-        stopped = service.stop(runtime.stop_seconds)
+        try:
+            loading = pool.submit(
+                tools.generator.run,
+                service.url,
+                due,
+                payloads,
+                timeout=tools.load.timeout_seconds,
+                progress=lambda _: None,
+                more=load.more,
+            )
+            enough = tools.clock() + _BEFORE
+            _wait(tools, lambda: loading.done() or (load.finished >= _ENOUGH and tools.clock() >= enough))
+            slowly = pool.submit(tools.sender.send, service.url, slow, begun=hold_the_body)
+            _wait(tools, lambda: slowly.done() or on_its_way.is_set())
+            # Once this one is answered, the head of the slow one has been taken, and all that were written before.
+            asked = tools.clock()
+            with contextlib.suppress(IntegrationError):
+                tools.open_client(service.url).send("GET", "/readyz")
+            told = tools.clock()
+            load.until = told + _AFTER
+            told_to_stop.set()
+            stopped = service.stop(runtime.stop_seconds)
+        finally:
+            # Whatever broke: nobody may be left waiting, or sending.
+            load.until = min(load.until, tools.clock() + _AFTER)
+            told_to_stop.set()
         samples = loading.result()
         try:
             answer = slowly.result()
         except IntegrationError as error:
             return Verdict(name=DRAINS, outcome=Outcome.FAILED, reason=error.what)
     return judge_drain(
-        samples.status[sent_before(samples, told)],
+        samples.status[sent_before(samples, asked)],
         answer.reply is not None and answer.reply.status == 200,
         exit_code=stopped.exit_code,
         seconds=stopped.seconds,
         limit=runtime.stop_seconds,
         forced=stopped.forced,
+        under_load=bool(due.size) and told < samples.started + float(due[-1]),
     )
+
+
+@dataclass(kw_only=True)
+class _Load:
+    """A load that goes on until it is told to end, and what is known of it meanwhile.
+
+    Attributes:
+        clock: of the load.
+        until: when it ends, by this clock.
+        finished: how many requests were answered, or have failed.
+    """
+
+    clock: Callable[[], float]
+    until: float = math.inf
+    finished: int = 0
+
+    def more(self, finished: int) -> bool:
+        self.finished = finished
+        return self.clock() < self.until
+
+
+def _wait(tools: ServiceTools, condition: Callable[[], bool]) -> None:
+    """Wait for a condition, not for ever: what did not come about is seen in the verdict."""
+    end = tools.clock() + _PATIENCE
+    while not condition() and tools.clock() < end:
+        tools.sleep(_LOOKING)

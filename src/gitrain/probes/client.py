@@ -79,6 +79,7 @@ class LoadGenerator(Protocol):
         *,
         timeout: float,
         progress: Callable[[str], None],
+        more: Callable[[int], bool] = lambda _: True,
     ) -> LoadSamples:
         """Send a request at each time that one is due, to `POST /predict`.
 
@@ -88,4 +89,6 @@ class LoadGenerator(Protocol):
             payloads: sent in turn.
             timeout: seconds after which a request without an answer is given up.
             progress: is told now and then how far it is.
+            more: is asked now and then whether to go on, with how many requests were answered or have failed. Once it
+                says no, nothing more is sent, and the samples are those of the requests that had been due.
         """

@@ -1,7 +1,7 @@
 """Requests that no description allows: broken JSON, broken HTTP, bodies without end. A service answers and goes on."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -48,8 +48,13 @@ class HostileReply:
 class HostileSender(Protocol):
     """Sends bytes as they are, each request on a connection of its own."""
 
-    def send(self, url: str, request: HostileRequest) -> HostileReply:
+    def send(self, url: str, request: HostileRequest, *, begun: Callable[[], None] = lambda: None) -> HostileReply:
         """Send one, and read the answer.
+
+        Args:
+            url: the service's address.
+            request: what is sent.
+            begun: is called when the system has the first chunk; the others follow once it returns.
 
         Raises:
             IntegrationError: nobody listens any more.

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 __all__ = ["QUANTILES", "LoadFigures", "LoadSamples", "longest_pause", "percentile"]
 
 _OK, _REFUSED, _NO_ANSWER = 200, 429, 0
+# Whether a generator is behind is seen in its last requests: so many at least, and those of so many seconds.
+_LAST, _LAST_SECONDS = 5, 1.0
 
 #: The percentiles that are told, by the name of their limit.
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999, "max": 1.0}
@@ -22,7 +24,8 @@ class LoadSamples:
     Attributes:
         started: the generator's clock at the start.
         due: when it was due, seconds since the start, rising.
-        sent: when it was handed to the network; NaN if it never was: too many others had no answer yet.
+        sent: when the generator began to send it; NaN if it never did: too many others had no answer yet.
+        written: when the system had all of it, or its sending had failed; NaN if neither happened.
         done: when its answer had been read; without an answer, when a user would have given up.
         status: of the answer; 0 if there was none.
         lost: why there was none, in words; empty if there was one.
@@ -34,6 +37,7 @@ class LoadSamples:
     started: float
     due: NDArray[np.float64]
     sent: NDArray[np.float64]
+    written: NDArray[np.float64]
     done: NDArray[np.float64]
     status: NDArray[np.int16]
     lost: NDArray[np.object_]
@@ -59,7 +63,7 @@ class LoadFigures:
         statuses: how many answers there were of each status; 0 stands for no answer.
         lost: how many got none for each reason, the most frequent first.
         wanted_rate: requests a second that were due.
-        offered_rate: requests a second that were sent.
+        offered_rate: requests a second that were sent, by how late the last ones were (`LoadFigures.of`).
         achieved_rate: answers of 200 a second.
         latency: by percentile (`QUANTILES`), from due to answered with 200; a request without any answer counts with
             the time after which a user would have given up. None if there was neither.
@@ -90,6 +94,11 @@ class LoadFigures:
     def of(cls, samples: LoadSamples, *, seconds: float) -> Self:
         """The figures of some requests.
 
+        The offered rate counts the requests that were sent over the time for which they were due, made longer by what
+        the generator was behind in the end: the median of how late it sent those of the last second, five at least, in
+        proportion to the time until they were due. Who falls behind is as late in the end as he fell behind; a request
+        that was late, or a stall of less than half a second anywhere that was made up for, changes nothing.
+
         Args:
             samples: what happened to each of them.
             seconds: for how long they were due.
@@ -97,16 +106,12 @@ class LoadFigures:
         requests = len(samples.due)
         answers = samples.status == _OK
         latencies = (samples.done - samples.due)[answers | (samples.status == _NO_ANSWER)]
-        sent = samples.sent[~np.isnan(samples.sent)]
         lags = (samples.sent - samples.due)[~np.isnan(samples.sent)]
         values, counts = np.unique(samples.status, return_counts=True)
         statuses = {int(value): int(count) for value, count in zip(values, counts, strict=True)}
         answered = statuses.get(_OK, 0)
-        # From the first that was due to the last sent or answered: what comes late lowers the rate. Who cannot keep the
-        # schedule falls behind from request to request, by twice the mean at the end: the end itself may be late by
-        # chance, which of a few seconds would be a few per cent.
+        # From the first that was due to the last answered: what comes late lowers the rate.
         start = float(samples.due[0]) if requests else 0.0
-        sending = max(seconds, float(samples.due[-1]) - start + 2 * float(lags.mean())) if sent.size else seconds
         answering = max(seconds, float(samples.done[answers].max()) - start) if answered else seconds
         return cls(
             requests=requests,
@@ -116,7 +121,7 @@ class LoadFigures:
             statuses=statuses,
             lost=dict(Counter(why for why in samples.lost if why).most_common()),
             wanted_rate=requests / seconds,
-            offered_rate=len(sent) / sending,
+            offered_rate=_offered_rate(samples, seconds),
             achieved_rate=answered / answering,
             latency={name: _milliseconds(percentile(latencies, share)) for name, share in QUANTILES.items()},
             lag={name: _milliseconds(percentile(lags, share)) for name, share in QUANTILES.items()},
@@ -125,6 +130,19 @@ class LoadFigures:
             missing=int(samples.missing.sum()),
             stale=int(samples.stale.sum()),
         )
+
+
+def _offered_rate(samples: LoadSamples, seconds: float) -> float:
+    """Requests a second that were sent, as `LoadFigures.of` counts them."""
+    sent = ~np.isnan(samples.sent)
+    due, lags = samples.due[sent], (samples.sent - samples.due)[sent]
+    if not due.size:
+        return 0.0
+    last = max(_LAST, int((due > due[-1] - _LAST_SECONDS).sum()))
+    late, until = percentile(lags[-last:], 0.5) or 0.0, percentile(due[-last:], 0.5) or 0.0
+    # A single request is due at the very start, and stands for all of the time.
+    until = max(until - float(samples.due[0]), seconds / len(samples.due))
+    return float(len(due) / seconds * until / (until + max(0.0, late)))
 
 
 def percentile(values: NDArray[np.float64], share: float) -> float | None:

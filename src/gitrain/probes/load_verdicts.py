@@ -54,8 +54,9 @@ def _schedule(figures: LoadFigures) -> Verdict:
     if figures.offered_rate < _KEPT * figures.wanted_rate:
         # What waits for the service's answers is the service's doing; what was sent late is the generator's.
         reason = (
-            f"{figures.offered_rate:.4g} requests a second were sent of {figures.wanted_rate:.4g} that were due: the "
-            f"generator could not keep the schedule, or the service left too many requests without an answer"
+            f"{figures.offered_rate:.4g} requests a second were sent of {figures.wanted_rate:.4g} that were due, by "
+            f"their number and by how late the last ones were: the generator could not keep the schedule, or the "
+            f"service left too many requests without an answer"
         )
         return _verdict("schedule", Outcome.INCONCLUSIVE, reason, told)
     reason = f"{figures.requests:,} requests were sent when they were due, {figures.offered_rate:.4g} a second"

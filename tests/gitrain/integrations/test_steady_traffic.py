@@ -22,6 +22,7 @@ def samples(status, waited=0.01, lost="none within 10 s"):
         started=0.0,
         due=due,
         sent=due,
+        written=due,
         done=due + waited,
         status=np.array(status, dtype=np.int16),
         lost=np.array(["" if each else lost for each in status], dtype=np.object_),

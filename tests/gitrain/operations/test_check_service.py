@@ -1,10 +1,13 @@
 """The checks of a service, on real processes: an honest one passes, and each seeded defect turns its check red."""
 
 import contextlib
+import math
 import platform
 import sys
+import threading
 import time
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +23,15 @@ from gitrain.integrations.http_load import HttpLoad
 from gitrain.integrations.raw_http import RawHttp
 from gitrain.integrations.schemathesis import Schemathesis
 from gitrain.integrations.served_process import ServedProcess
-from gitrain.operations.check_service import ServiceTools, check_service, sent_before
-from gitrain.probes.started import BuiltFor, ServedRelease
+from gitrain.operations.check_service import ServiceTools, check_service, drained, sent_before
+from gitrain.operations.probe_smoke import wait_until_ready
+from gitrain.probes.payloads import payloads_of
+from gitrain.probes.started import BuiltFor, ServedRelease, Stopped
 from gitrain.serving.manifest import KnownAnswers
 from gitrain.verdicts import Outcome, Verdict
 
 ROOT = Path(__file__).resolve().parents[3]
+PAYLOADS = payloads_of(KnownAnswers.model_validate(KNOWN), "parcels")
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -65,11 +71,50 @@ def tools(*defects: str, real: str = "", memory: str = "180Mi") -> ServiceTools:
     )
 
 
-def sent_samples(sent, *, late):
-    sent = np.array(sent, dtype=np.float64)
-    due = sent.copy()
-    due[:1] -= late
-    return replace(InstantLoad().run("", due, [], timeout=1, progress=str), started=10.0, sent=sent)
+class Stalling(HttpLoad):
+    """A generator whose loop stands still for half a second once: when so many requests were done, or it is told to."""
+
+    def __init__(self, *, after=math.inf):
+        super().__init__(clock=self._reads)
+        self.now = threading.Event()
+        self._after, self._stood = after, False
+
+    def _reads(self):
+        read = time.monotonic()
+        if self.now.is_set() and not self._stood:
+            # What was begun to be sent just now is written half a second later.
+            self._stood = True
+            time.sleep(0.5)
+        return read
+
+    def run(self, url, due, payloads, *, timeout, progress, more=lambda _: True):
+        def asked(finished):
+            if finished >= self._after:
+                self.now.set()
+            return more(finished)
+
+        return super().run(url, due, payloads, timeout=timeout, progress=progress, more=asked)
+
+
+@dataclass(frozen=True)
+class Telling:
+    """A client that tells somebody when it was asked for /readyz, and is answered afterwards, or before."""
+
+    client: HttpClient
+    tell: Callable[[], object]
+    first: bool
+
+    @property
+    def url(self):
+        return self.client.url
+
+    def send(self, method, path, body=None, headers=None):
+        if path == "/readyz" and self.first:
+            self.tell()
+        reply = self.client.send(method, path, body, headers)
+        if path == "/readyz" and not self.first:
+            self.tell()
+        return reply
 
 
 def verdicts_of(found: ServiceTools) -> dict[str, Verdict]:
@@ -84,7 +129,7 @@ def test_an_honest_service_passes_everything():
     verdicts = verdicts_of(honest)
 
     assert {name: each.reason for name, each in verdicts.items() if each.outcome is not Outcome.PASSED} == {}
-    assert verdicts[rules.DRAINS].figures["requests"] >= 3
+    assert verdicts[rules.DRAINS].figures["requests"] >= 5
 
 
 DEFECTS: list[tuple[str, str, tuple[str, ...], str, str]] = [
@@ -121,14 +166,91 @@ def test_a_seeded_defect_is_found(check: str, defect: str, sown: tuple[str, ...]
     assert others <= {"slow": {rules.DRAINS}, "refuse": {rules.CORRECT}}.get(sown[0], set())
 
 
-def test_what_a_late_generator_sent_right_before_the_signal_is_not_the_services_loss():
-    """Told to stop at 10.6 s by the clock; the last request before was sent 15 ms earlier, which is soon enough."""
-    told, due = 10.6, [0.1, 0.585, np.nan, 0.7]
-    assert sent_before(sent_samples(due, late=0.0), told).tolist() == [True, True, False, False]
-    # The same by a generator that is up to 30 ms late: as late as that it may have arrived.
-    late = sent_samples([0.1, 0.585, np.nan, 0.7], late=0.03)
-    assert sent_before(late, told).tolist() == [True, False, False, False]
-    assert sent_before(sent_samples([], late=0.0), told).tolist() == []
+def test_what_had_not_left_before_the_signal_is_not_the_services_loss():
+    """Something else was asked at 10.6 s by the clock; each request was begun at 0.1 s."""
+    due = np.full(5, 0.1)
+    samples = InstantLoad().run("", due, [], timeout=1, progress=str)
+    found = replace(
+        samples,
+        started=10.0,
+        # It stood still; it was written while the other was asked; never; and after a stall that was made up for.
+        written=np.array([0.1, 0.65, 0.598, np.nan, 0.5]),
+        done=np.array([9.1, 9.1, 9.1, 9.1, 9.1]),
+        status=np.zeros(5, dtype=np.int16),
+    )
+    assert sent_before(found, 10.6).tolist() == [True, False, False, False, True]
+    # Who has answered had it, whatever was written when.
+    answered = replace(found, status=np.full(5, 200, dtype=np.int16), done=np.array([0.2, 9, 0.599, 9, 0.7]))
+    assert sent_before(answered, 10.6).tolist() == [True, False, True, False, True]
+
+
+@pytest.mark.parametrize("when", ["warming up", "readiness is asked", "the signal"])
+def test_a_generator_that_stands_still_costs_an_honest_service_nothing(when):
+    """Half a second in which nothing is written, before the signal, across it and after it; 50 are due in a second."""
+    generator = Stalling(after=1 if when == "warming up" else math.inf)
+    honest = tools(real="drains")
+    honest = replace(
+        honest,
+        load=honest.load.model_copy(update={"rate": 50.0}),
+        generator=generator,
+        sender=RawHttp(timeout=60),
+    )
+    with honest.starter.start(honest.release, honest.runtime.resources, {}) as service:
+        client = HttpClient(url=service.url)
+        assert wait_until_ready(client, 60, clock=time.monotonic, sleep=time.sleep)[0] is not None
+        if when != "warming up":
+            tell = Telling(client, generator.now.set, first=when == "readiness is asked")
+            honest = replace(honest, open_client=lambda url: tell)
+        verdict = drained(honest, service, PAYLOADS)
+
+    assert generator.now.is_set()
+    assert verdict.outcome is Outcome.PASSED, verdict.reason
+    assert verdict.figures["requests"] >= 5
+
+
+class Silent(InstantLoad):
+    """A load that sends nothing: it says that so many were due, and that all were sent long ago."""
+
+    def run(self, url, due, payloads, *, timeout, progress, more=lambda _: True):
+        found = super().run(url, due, payloads, timeout=timeout, progress=progress)
+        return replace(found, started=time.monotonic() - due[-1] - 1)
+
+
+class Slowly(PoliteSender):
+    """A sender whose thread gets its turn late."""
+
+    def __init__(self):
+        self.said = []
+
+    def send(self, url, request, *, begun=lambda: None):
+        time.sleep(0.3)
+        self.said.append("the head is sent")
+        reply = super().send(url, request, begun=begun)
+        self.said.append("the body is sent")
+        return reply
+
+
+@dataclass
+class Recorded:
+    """A service that says when it was told to stop."""
+
+    said: list
+    url: str = "http://127.0.0.1:9"
+
+    def stop(self, patience):
+        self.said.append("told to stop")
+        return Stopped(exit_code=0, seconds=0.1, forced=False)
+
+
+def test_the_service_is_told_to_stop_between_the_head_of_the_slow_request_and_its_body():
+    sender = Slowly()
+    verdict = drained(replace(tools(), sender=sender, generator=Silent()), Recorded(sender.said), PAYLOADS)
+
+    assert sender.said[0] == "the head is sent"
+    assert set(sender.said[1:]) == {"told to stop", "the body is sent"}
+    # All were due before: nothing went on when it was told to stop.
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "no more requests were due" in verdict.reason
 
 
 def test_every_check_has_a_seeded_defect():

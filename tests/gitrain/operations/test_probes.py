@@ -192,7 +192,7 @@ def test_a_service_that_answers_no_good_request_is_not_asked_bad_ones(answer):
 
 def test_a_service_that_dies_of_a_hostile_request_fails():
     class Dying:
-        def send(self, url, request):
+        def send(self, url, request, *, begun=lambda: None):
             raise IntegrationError("nobody answers at http://h any more", fix="look at its log.")
 
     found = contract(FakeClient(HONEST), sender=Dying())

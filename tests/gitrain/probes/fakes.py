@@ -52,7 +52,10 @@ class InstantLoad:
 
     asked: list[tuple[int, float]] = field(default_factory=list)
 
-    def run(self, url: str, due, payloads: Sequence[object], *, timeout: float, progress) -> LoadSamples:
+    def run(
+        self, url: str, due, payloads: Sequence[object], *, timeout: float, progress, more=lambda _: True
+    ) -> LoadSamples:
+        more(len(due))
         self.asked.append((len(due), timeout))
         count = len(due)
         ones = np.ones(count, dtype=np.int32)
@@ -60,6 +63,7 @@ class InstantLoad:
             started=0.0,
             due=due,
             sent=due.copy(),
+            written=due.copy(),
             done=due + 0.001,
             status=np.full(count, 200, dtype=np.int16),
             lost=np.full(count, "", dtype=np.object_),
@@ -87,5 +91,6 @@ class SilentFuzzer:
 class PoliteSender:
     """A sender that is always refused."""
 
-    def send(self, url: str, request: HostileRequest) -> HostileReply:
+    def send(self, url: str, request: HostileRequest, *, begun: Callable[[], None] = lambda: None) -> HostileReply:
+        begun()
         return HostileReply(request=request, reply=Reply(status=400 if request.refused else 200))

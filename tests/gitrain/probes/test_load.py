@@ -9,14 +9,16 @@ from gitrain.probes.arrivals import arrival_times
 from gitrain.probes.load import LoadFigures, LoadSamples, longest_pause, percentile
 
 
-def samples(due, done, *, sent=None, status=None, lost=None, rows=1, missing=0, stale=0):
+def samples(due, done, *, sent=None, written=None, status=None, lost=None, rows=1, missing=0, stale=0):
     """Samples from lists; what is left out is as in a service without defects."""
     due = np.array(due, dtype=np.float64)
     count = len(due)
+    sent = due.copy() if sent is None else np.array(sent, dtype=np.float64)
     return LoadSamples(
         started=0.0,
         due=due,
-        sent=due.copy() if sent is None else np.array(sent, dtype=np.float64),
+        sent=sent,
+        written=sent.copy() if written is None else np.array(written, dtype=np.float64),
         done=np.array(done, dtype=np.float64),
         status=np.full(count, 200, dtype=np.int16) if status is None else np.array(status, dtype=np.int16),
         lost=np.array([""] * count if lost is None else lost, dtype=np.object_),
@@ -138,12 +140,47 @@ def test_each_request_is_counted_once():
     assert figures.lag["max"] == pytest.approx(4)
 
 
-@pytest.mark.parametrize("share", [0.5, 0.9, 0.97])
-def test_a_generator_that_cannot_keep_the_schedule_has_the_rate_that_it_keeps(share):
-    due = arrival_times(40, 3)
-    figures = LoadFigures.of(samples(due, due + 9, sent=due / share), seconds=3)
+def offered(due, sent, seconds):
+    """The share of the rate that was kept."""
+    figures = LoadFigures.of(samples(due, due + 9, sent=sent), seconds=seconds)
+    return figures.offered_rate / figures.wanted_rate
 
-    assert figures.offered_rate == pytest.approx(40 * share, rel=0.01)
+
+@given(rate=st.integers(20, 400), seconds=st.floats(3, 60), share=st.floats(0.3, 1))
+def test_a_generator_that_cannot_keep_the_schedule_has_the_rate_that_it_keeps(rate, seconds, share):
+    due = arrival_times(rate, seconds)
+
+    assert offered(due, due / share, seconds) == pytest.approx(share, rel=1e-6)
+
+
+@given(rate=st.integers(20, 400), seconds=st.floats(30, 120), part=st.floats(0.05, 0.4))
+def test_half_speed_in_the_last_part_is_no_schedule_that_was_kept(rate, seconds, part):
+    """The last part of the time takes twice as long: as much is added to the time, and the rate is lower by it."""
+    due = arrival_times(rate, seconds)
+    begun = seconds * (1 - part)
+
+    kept = offered(due, due + np.maximum(due - begun, 0), seconds)
+
+    assert kept < 0.98
+    assert kept == pytest.approx(1 / (1 + part), rel=0.03)
+
+
+@given(rate=st.integers(10, 400), seconds=st.floats(3, 60), lag=st.floats(0, 0.5))
+def test_a_constant_lag_counts_once(rate, seconds, lag):
+    due = arrival_times(rate, seconds)
+
+    kept = offered(due, due + lag, seconds)
+
+    assert 1 - 1.3 * lag / seconds - 1e-9 <= kept <= 1 + 1e-9
+
+
+@given(rate=st.integers(10, 400), seconds=st.floats(3, 60), stall=st.floats(0, 0.45), at=st.floats(0, 1))
+def test_a_stall_that_was_made_up_for_changes_nothing_wherever_it_is(rate, seconds, stall, at):
+    due = arrival_times(rate, seconds)
+    begun = at * seconds
+    stands = (due >= begun) & (due < begun + stall)
+
+    assert offered(due, np.where(stands, begun + stall, due), seconds) == pytest.approx(1)
 
 
 def test_one_that_was_late_once_has_kept_it():
@@ -156,7 +193,7 @@ def test_one_that_was_late_once_has_kept_it():
     assert figures.lag["max"] > 200
     # All at once at the end is no load of that rate.
     bunched = LoadFigures.of(samples(due, due + 9, sent=np.full(len(due), 3.0)), seconds=3)
-    assert bunched.offered_rate < 21
+    assert bunched.offered_rate < 0.9 * 40
 
 
 def test_answers_that_come_late_lower_the_rate():
