@@ -19,6 +19,7 @@ __all__ = ["free_port"]
 _FIRST, _LAST = 20_000, 32_767
 _TRIES = 1_000
 _TURN = "gitrain-{user}.port"
+_DIGITS = 16
 
 
 def free_port(taken: Collection[int] = ()) -> int:
@@ -58,11 +59,11 @@ def _next_port() -> int:
                 return number
             fcntl.flock(turn, fcntl.LOCK_EX)
             with contextlib.suppress(ValueError):
-                number = int(os.pread(turn, 16, 0)) + 1
+                number = int(os.pread(turn, _DIGITS, 0)) + 1
             if not _FIRST <= number <= _LAST:
                 number = _FIRST
-            os.ftruncate(turn, 0)
-            os.pwrite(turn, b"%d" % number, 0)
+            # Written over, not emptied first: where a journal is kept, that would wait for the disk.
+            os.pwrite(turn, b"%-*d" % (_DIGITS, number), 0)
         finally:
             os.close(turn)
     return number

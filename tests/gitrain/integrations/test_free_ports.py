@@ -41,7 +41,7 @@ def test_a_port_that_is_in_use_or_will_be_is_not_given(monkeypatch, tmp_path):
     assert free_port() == used
     with pytest.raises(IntegrationError, match=f"no port from {used} to {used} is free"):
         free_port({used})
-    assert (tmp_path / f"gitrain-{os.getuid()}.port").read_text() == str(used)
+    assert (tmp_path / f"gitrain-{os.getuid()}.port").read_text().strip() == str(used)
 
 
 def test_no_port_is_given_to_two_processes_before_all_others_were(tmp_path):
@@ -61,7 +61,10 @@ def test_no_port_is_given_to_two_processes_before_all_others_were(tmp_path):
 @pytest.mark.parametrize("content", ["", "nonsense", "-5", "0", "32767", "99999999999999999"])
 def test_whatever_the_file_of_turns_says_a_port_is_given(tmp_path, content):
     (tmp_path / f"gitrain-{os.getuid()}.port").write_text(content)
-    assert 20_000 <= free_port() <= 32_767
+    port = free_port()
+    assert 20_000 <= port <= 32_767
+    # What stood there does not become part of the next turn.
+    assert int((tmp_path / f"gitrain-{os.getuid()}.port").read_text()[:16]) == port
 
 
 def test_where_turns_cannot_be_taken_a_port_is_given(monkeypatch, tmp_path):
