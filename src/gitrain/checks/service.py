@@ -206,7 +206,7 @@ def judge_drain(
         told = f"told to stop{' under load' if under_load else ''}"
         return _verdict(DRAINS, Outcome.FAILED, f"{told}: {'; '.join(wrong)}", figures)
     if not len(statuses):
-        return _verdict(DRAINS, Outcome.INCONCLUSIVE, "no request was sent before it was told to stop", figures)
+        return _verdict(DRAINS, Outcome.INCONCLUSIVE, "no request was under way when it was told to stop", figures)
     if not under_load:
         reason = "no more requests were due when it was told to stop: look at what kept it, or this machine, so long"
         return _verdict(DRAINS, Outcome.INCONCLUSIVE, reason, figures)

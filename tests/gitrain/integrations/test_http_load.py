@@ -92,6 +92,41 @@ def test_each_request_is_sent_when_due_and_its_answer_counted():
     assert any("requests" in line for line in told)
 
 
+def test_it_is_known_when_a_request_had_left_and_one_that_cannot_is_known_too():
+    with serving() as url:
+        samples = run(url, 40, 0.5)
+    assert (samples.sent <= samples.written).all()
+    assert (samples.written < samples.done).all()
+
+    # Nobody takes it: what had not left by some moment is not what failed before.
+    refused = run("http://127.0.0.1:9", 40, 0.2, timeout=30.0)
+    assert (refused.sent < refused.written).all()
+    assert (refused.written < refused.done).all()
+
+
+def test_a_request_that_was_begun_has_not_left_as_long_as_the_generator_stands_still():
+    def slowly():
+        read = time.monotonic()
+        time.sleep(0.05)
+        return read
+
+    with serving() as url:
+        samples = HttpLoad(clock=slowly).run(url, np.zeros(1), PAYLOADS, timeout=60.0, progress=str)
+
+    assert samples.written[0] - samples.sent[0] >= 0.05
+
+
+def test_a_load_ends_when_no_more_is_wanted_and_what_was_sent_is_answered():
+    with serving() as url:
+        samples = HttpLoad().run(
+            url, arrival_times(50, 600), PAYLOADS, timeout=60.0, progress=str, more=lambda finished: finished < 5
+        )
+
+    assert 5 <= len(samples.due) < 600 * 50
+    assert {len(values) for name, values in vars(samples).items() if name != "started"} == {len(samples.due)}
+    assert (samples.status == 200).all()
+
+
 def test_a_service_that_hangs_is_given_up_and_does_not_stop_the_others():
     with serving("hang") as url:
         samples = run(url, 20, 0.5, timeout=3.0)

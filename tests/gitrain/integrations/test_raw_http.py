@@ -66,6 +66,22 @@ def test_a_slow_body_is_waited_for():
     assert (reply.status, reply.headers["content-type"]) == (200, "application/json")
 
 
+def test_what_follows_the_first_chunk_waits_for_whoever_wants_to_know_of_it():
+    told = []
+    with socket.create_server(("127.0.0.1", 0)) as listening, contextlib.ExitStack() as stack:
+
+        def begun():
+            connection = stack.enter_context(listening.accept()[0])
+            told.append(connection.recv(65536))
+            connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        reply = SENDER.send(url, HostileRequest(name="x", chunks=(b"POST / ", b"HTTP/1.1\r\n\r\n")), begun=begun).reply
+
+    assert told == [b"POST / "]
+    assert reply is not None
+
+
 def test_an_answer_on_a_connection_that_stays_open_is_read_by_its_length():
     with answering(b"HTTP/1.1 422 No\r\ncontent-length: 4\r\n\r\n", b"nope") as url:
         reply = SENDER.send(url, HostileRequest(name="x", chunks=(b"GET / HTTP/1.1\r\n\r\n",))).reply
