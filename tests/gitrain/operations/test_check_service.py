@@ -236,6 +236,16 @@ class Recorded:
 
     said: list
     url: str = "http://127.0.0.1:9"
+    started: float = 0.0
+    cpu_enforced: bool = True
+
+    def gone(self):
+        return ""
+
+    log = gone
+
+    def memory(self):
+        return None
 
     def stop(self, patience):
         self.said.append("told to stop")
