@@ -96,7 +96,7 @@ class LogObserver(Protocol):
         """So many records are lost: the queue was full, or they could not be written."""
 
     def failed(self, error: Exception) -> None:
-        """Why records could not be written."""
+        """Why records, or a copy of them, could not be written."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -323,7 +323,7 @@ class _Observer:
         self.say(f"log {reason}", "%d predictions are missing in the prediction log (%s)", rows, reason)
 
     def failed(self, error: Exception) -> None:
-        self.say("log", "the prediction log cannot be written: %s", error)
+        self.say("log", "the prediction log, or a copy of it, cannot be written: %s", error)
 
     def opened(self, *, seconds: float, labels: Mapping[str, str]) -> None:
         self.metrics.opened(seconds=seconds, labels=labels)

@@ -414,6 +414,6 @@ def test_lost_records_are_said(service, caplog):
 
     assert caplog.messages == [
         "3 predictions are missing in the prediction log (full)",
-        "the prediction log cannot be written: [Errno 28] No space left on device",
+        "the prediction log, or a copy of it, cannot be written: [Errno 28] No space left on device",
     ]
     assert {record.levelno for record in caplog.records} == {logging.ERROR}
