@@ -29,7 +29,7 @@ class DamagedLines:
     last: datetime | None
 
     def touches(self, since: datetime | None, until: datetime) -> bool:
-        """Whether the lines may be of that time: the records around them, or their file, tell when they were written."""
+        """Whether the lines may be of that time: records around them, or their file, tell when they were written."""
         over = self.last is not None and since is not None and self.last < since
         return not over and (self.first is None or self.first <= until)
 

@@ -111,7 +111,7 @@ def test_a_request_that_was_begun_has_not_left_as_long_as_the_generator_stands_s
         return read
 
     with serving() as url:
-        samples = HttpLoad(clock=slowly).run(url, np.zeros(1), PAYLOADS, timeout=60.0, progress=str)
+        samples = HttpLoad(clock=slowly).run(url, np.zeros(1), PAYLOADS, timeout=60.0, progress=lambda _: None)
 
     assert samples.written[0] - samples.sent[0] >= 0.05
 
@@ -119,7 +119,12 @@ def test_a_request_that_was_begun_has_not_left_as_long_as_the_generator_stands_s
 def test_a_load_ends_when_no_more_is_wanted_and_what_was_sent_is_answered():
     with serving() as url:
         samples = HttpLoad().run(
-            url, arrival_times(50, 600), PAYLOADS, timeout=60.0, progress=str, more=lambda finished: finished < 5
+            url,
+            arrival_times(50, 600),
+            PAYLOADS,
+            timeout=60.0,
+            progress=lambda _: None,
+            more=lambda finished: finished < 5,
         )
 
     assert 5 <= len(samples.due) < 600 * 50

@@ -143,9 +143,9 @@ def test_random_arrivals_are_those_of_the_seed():
     asked = []
 
     class Keeping(InstantLoad):
-        def run(self, url, due, payloads, *, timeout, progress):
+        def run(self, url, due, payloads, **how):
             asked.append(due)
-            return super().run(url, due, payloads, timeout=timeout, progress=progress)
+            return super().run(url, due, payloads, **how)
 
     load = LoadProbe(rate=50, seconds=2, arrivals="poisson")
     for seed in (1, 1, 2):
