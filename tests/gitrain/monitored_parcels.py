@@ -59,6 +59,17 @@ class Month:
         return replace(self, scores=scores)
 
 
+def part(month: Month, first: int, last: int) -> Month:
+    """Those of its predictions from one number to another."""
+    return replace(
+        month,
+        known=month.known[first:last],
+        features=month.features[first:last],
+        times=month.times[first:last],
+        scores=month.scores[first:last],
+    )
+
+
 def write_log(
     folder: Path, month: Month, *, release: str = "1.0.0", number: int = 1, stale: tuple[str, ...] = ()
 ) -> Path:

@@ -18,6 +18,14 @@ HOST = "127.0.0.1"
 _PATIENCE = 120
 
 
+def filled_store(project: Path, folder: Path) -> str:
+    """The URL of an online store with the histories of a project whose pipeline has run."""
+    url = f"sqlite:///{folder}/online.sqlite"
+    command = [sys.executable, "-m", "gitrain", "features", "materialize", "--store", url]
+    subprocess.run(command, cwd=project, check=True, capture_output=True)
+    return url
+
+
 def _command(process):
     """What a process was started with; nothing where it has ended."""
     try:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.gitrain.served import HOST, serving
+from tests.gitrain.served import HOST, filled_store, serving
 
 from gitrain.errors import ProjectError
 from gitrain.integrations.prediction_log import read_predictions
@@ -30,11 +30,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def store(parcels, tmp_path_factory):
-    """An online store with the parcels' histories."""
-    url = f"sqlite:///{tmp_path_factory.mktemp('store')}/online.sqlite"
-    command = [sys.executable, "-m", "gitrain", "features", "materialize", "--store", url]
-    subprocess.run(command, cwd=parcels, check=True, capture_output=True)
-    return url
+    return filled_store(parcels, tmp_path_factory.mktemp("store"))
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,14 @@ from gitrain.wiring.deployments import (
 __all__ = ["apply", "list_environments", "plan", "stop", "unit"]
 
 # What a pass reads that is not in Git: a unit starts without the shell's.
-_UNIT_VARIABLES = ("GITRAIN_ONLINE_STORE", "GITRAIN_RELEASE_STORE", "GITRAIN_STATE")
+# What a pass reads, and what the replicas that it starts are given.
+_UNIT_VARIABLES = (
+    "GITRAIN_ONLINE_STORE",
+    "GITRAIN_PREDICTION_LOG_FILE_MB",
+    "GITRAIN_PREDICTION_LOG_PARQUET",
+    "GITRAIN_RELEASE_STORE",
+    "GITRAIN_STATE",
+)
 _LONGEST_WAIT = 86_400
 
 

@@ -122,12 +122,18 @@ def test_another_deployer_is_refused(repository, capsys):
     assert "kubernetes" in capsys.readouterr().err
 
 
-def test_a_unit_for_systemd(repository, capsys):
+def test_a_unit_for_systemd(repository, capsys, monkeypatch):
+    monkeypatch.setenv("GITRAIN_PREDICTION_LOG_PARQUET", "off")
+    monkeypatch.setenv("GITRAIN_PREDICTION_LOG_FILE_MB", "8")
+    monkeypatch.setenv("GITRAIN_RUN", "of this shell")
     assert run(repository, "deploy", "unit", "test") == 0
     text = capsys.readouterr().out
     assert f"WorkingDirectory={repository}\n" in text
     assert f"-m gitrain -C {repository} deploy apply test --wait 600\n" in text
     assert "KillMode=process\n" in text
+    assert 'Environment="GITRAIN_PREDICTION_LOG_PARQUET=off"\n' in text
+    assert 'Environment="GITRAIN_PREDICTION_LOG_FILE_MB=8"\n' in text
+    assert "GITRAIN_RUN" not in text
 
 
 @pytest.mark.parametrize("command", ["deploy apply test", "deploy plan test", "env list"])

@@ -33,6 +33,7 @@ def _listening(host: str) -> socket.socket:
         return socket.create_server((host, free_port()), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
         if ":" in host and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+            # Containers often have no ::1: there is no address then that anybody could listen at.
             pytest.skip("this machine has IPv4 alone")
         raise
 

@@ -5,12 +5,11 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import psutil
 import pytest
 from tests.gitrain.integrations.copying_at_once import at_once
-from tests.gitrain.integrations.logged_records import SCHEMA, WHOLE
+from tests.gitrain.integrations.logged_records import SCHEMA, WHOLE, names_of_parsed
 from tests.gitrain.integrations.test_log_copy_program import assert_copied, assert_same, read_all
 from tests.gitrain.integrations.test_prediction_log import Counted
 from tests.gitrain.serving.predicted import predicted
@@ -19,7 +18,6 @@ from gitrain.integrations import local_process, log_copier
 from gitrain.integrations.local_deployer import REPLICA
 from gitrain.integrations.log_copier import LogCopier
 from gitrain.integrations.log_copies import COPIES, copies_by_file
-from gitrain.integrations.log_lines import parse_log
 from gitrain.integrations.log_scan import LogScan
 from gitrain.integrations.prediction_log import PredictionLog, read_predictions
 from gitrain.wiring import rehearsal
@@ -230,7 +228,7 @@ def ticking():
     return lambda: start + timedelta(seconds=next(ticks))
 
 
-def test_a_log_that_goes_on_is_copied_but_for_its_last_file(tmp_path, monkeypatch):
+def test_a_log_that_goes_on_is_copied_but_for_its_last_file(tmp_path):
     counted = Counted()
     log = PredictionLog(
         tmp_path / "log",
@@ -248,14 +246,7 @@ def test_a_log_that_goes_on_is_copied_but_for_its_last_file(tmp_path, monkeypatc
     until(lambda: sorted(copies_by_file(tmp_path / "log")) == files[:-1], "the copies of all finished files")
 
     expected = read_all(tmp_path / "log")
-    parsed = []
-
-    def noted(stream, schema):
-        parsed.append(Path(stream.name).name)
-        return parse_log(stream, schema)
-
-    with monkeypatch.context() as patch:
-        patch.setattr("gitrain.integrations.log_scan.parse_log", noted)
+    with names_of_parsed() as parsed:
         assert_same(LogScan(tmp_path / "log", kept=tmp_path / "own").read(SCHEMA), expected)
     assert parsed == files[-1:]
     log.close()

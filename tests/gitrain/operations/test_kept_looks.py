@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.gitrain.monitored_parcels import Month, tools_of, write_log
+from tests.gitrain.monitored_parcels import Month, part, tools_of, write_log
 
 from gitrain.integrations.kept_days import KeptDaysFiles
 from gitrain.operations.run_monitoring import run_monitoring
@@ -41,16 +41,6 @@ class Kept(KeptDaysFiles):
 @pytest.fixture
 def kept(tmp_path) -> Kept:
     return Kept(tmp_path / "kept")
-
-
-def part(month: Month, first: int, last: int) -> Month:
-    return replace(
-        month,
-        known=month.known[first:last],
-        features=month.features[first:last],
-        times=month.times[first:last],
-        scores=month.scores[first:last],
-    )
 
 
 def at(month: Month, moment: datetime) -> int:

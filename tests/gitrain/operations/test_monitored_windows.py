@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from tests.gitrain.monitored_parcels import Month, tools_of, write_log
+from tests.gitrain.monitored_parcels import part, tools_of, write_log
 
 from gitrain.operations.run_monitoring import run_monitoring
 from gitrain.reports.monitoring_words import overall_sequences, words_of
@@ -15,16 +15,6 @@ from gitrain.verdicts import Outcome
 PERFORMANCE = "performance:log_loss_ratio"
 # The whole month: which of a log's days are judged at once is another question.
 ALL = 31
-
-
-def part(month: Month, first: int, last: int) -> Month:
-    return replace(
-        month,
-        known=month.known[first:last],
-        features=month.features[first:last],
-        times=month.times[first:last],
-        scores=month.scores[first:last],
-    )
 
 
 def judged(report, name=PERFORMANCE):

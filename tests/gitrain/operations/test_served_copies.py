@@ -3,18 +3,16 @@
 import importlib.metadata
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from tests.gitrain.integrations.copying_at_once import STAYS, at_once
+from tests.gitrain.integrations.logged_records import names_of_parsed
 from tests.gitrain.integrations.test_log_copy_program import assert_same, read_all
 from tests.gitrain.operations.test_served_release import BLOCKER, OPTIONAL, installed_names
-from tests.gitrain.served import serving
+from tests.gitrain.served import filled_store, serving
 
 from gitrain.integrations.log_copies import COPIES, copies_by_file
-from gitrain.integrations.log_lines import parse_log
 from gitrain.integrations.log_scan import LogScan
 from gitrain.monitoring.logged import logged_schema
 from gitrain.wiring.releases import open_release
@@ -28,10 +26,7 @@ PROGRAM = b"gitrain.integrations.log_copy_program"
 
 @pytest.fixture(scope="module")
 def store(parcels, tmp_path_factory):
-    url = f"sqlite:///{tmp_path_factory.mktemp('store')}/online.sqlite"
-    command = [sys.executable, "-m", "gitrain", "features", "materialize", "--store", url]
-    subprocess.run(command, cwd=parcels, check=True, capture_output=True)
-    return url
+    return filled_store(parcels, tmp_path_factory.mktemp("store"))
 
 
 def in_a_tree(parcels, _, folder):
@@ -50,7 +45,7 @@ def in_a_release(_, request, folder):
 
 
 @pytest.mark.parametrize("place", [in_a_tree, in_a_release])
-def test_what_a_service_has_logged_is_there_in_columns(place, request, parcels, store, tmp_path, monkeypatch):
+def test_what_a_service_has_logged_is_there_in_columns(place, request, parcels, store, tmp_path):
     project = open_repository(str(parcels)).project
     schema = logged_schema(project.features, project.entity_table.contract)
     row = json.loads((parcels / "models/known_answers.json").read_text())["rows"][-1]["inputs"]
@@ -70,14 +65,7 @@ def test_what_a_service_has_logged_is_there_in_columns(place, request, parcels, 
         assert served.terminate() == 0
     assert not copying(log) and not list((log / COPIES).glob(".*.part"))
 
-    parsed = []
-
-    def noted(stream, schema):
-        parsed.append(Path(stream.name).name)
-        return parse_log(stream, schema)
-
-    with monkeypatch.context() as patch:
-        patch.setattr("gitrain.integrations.log_scan.parse_log", noted)
+    with names_of_parsed() as parsed:
         found = LogScan(log, kept=None).read(schema)
     assert parsed == files()[-1:]
     assert_same(found, read_all(log, schema))
