@@ -194,8 +194,13 @@ def harness() -> Path:
     return Path(named)
 
 
-def in_environment(root: Path) -> Path:
-    """Let `make env` of a project take the environment that the tests run in, which is returned."""
+def with_workflows(root: Path, *folders: str) -> Path:
+    """Give a project this repository's workflows, and other folders of it.
+
+    Its `make env` takes the environment that the tests run in, which is returned.
+    """
+    for folder in (".github", ".ci", *folders):
+        shutil.copytree(ROOT / folder, root / folder)
     environment = Path(sys.prefix)
     (root / "Makefile").write_text(_MAKEFILE.format(environment=environment), encoding="utf-8")
     return environment
@@ -215,9 +220,7 @@ def small_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The patients' project with this repository's workflows, trained; `change` is where `main` is."""
     root = tmp_path_factory.mktemp("small") / "project"
     shutil.copytree(ROOT / "tests/projects/tumours", root, ignore=shutil.ignore_patterns("data", "models", "reports"))
-    for folder in (".github", ".ci"):
-        shutil.copytree(ROOT / folder, root / folder)
-    environment = in_environment(root)
+    environment = with_workflows(root)
     (root / "requirements.lock").write_text("gitrain\n", encoding="utf-8")
     (root / ".gitignore").write_text(".venv\n.gitrain/\n__pycache__/\n", encoding="utf-8")
     (root / "README.md").write_text("# Tumours\n", encoding="utf-8")

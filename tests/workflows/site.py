@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 from tests.workflows.approvals import Approvals
-from tests.workflows.conftest import ROOT, SLUG, Forge, Run, in_environment
+from tests.workflows.conftest import SLUG, Forge, Run, with_workflows
 
 from gitrain.integrations.free_ports import free_port
 
@@ -218,9 +218,7 @@ def made_site(harness: Path, parcels: Path, work: Path) -> Site:
     """The parcels with this repository's workflows and environments on `main`, and no release. End it."""
     project = work / "project"
     shutil.copytree(parcels, project, symlinks=True)
-    for folder in (".github", ".ci"):
-        shutil.copytree(ROOT / folder, project / folder)
-    in_environment(project)
+    with_workflows(project)
     with (project / "requirements.lock").open("a", encoding="utf-8") as locked:
         locked.write(f"gitrain==0.1.0 \\\n    --hash=sha256:{'0' * 64}\n")
     with (project / ".gitignore").open("a", encoding="utf-8") as ignored:

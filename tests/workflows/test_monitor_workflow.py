@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.gitrain.monitored_parcels import Month, write_log
-from tests.workflows.conftest import ROOT, Forge, Run, in_environment, with_remote
+from tests.workflows.conftest import Forge, Run, with_remote, with_workflows
 
 from gitrain.wiring.repository import open_repository
 
@@ -50,9 +50,7 @@ def watched(harness: Path, parcels: Path, tmp_path_factory: pytest.TempPathFacto
     work = tmp_path_factory.mktemp("watched")
     project = work / "project"
     shutil.copytree(parcels, project, symlinks=True)
-    for folder in (".github", ".ci"):
-        shutil.copytree(ROOT / folder, project / folder)
-    in_environment(project)
+    with_workflows(project)
     with (project / ".gitignore").open("a", encoding="utf-8") as ignored:
         ignored.write(".venv\n")
     (project / "environments").mkdir(exist_ok=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.workflows.conftest import ROOT, SLUG, Forge, Run, in_environment
+from tests.workflows.conftest import SLUG, Forge, Run, with_workflows
 
 pytestmark = [pytest.mark.slow, pytest.mark.repository]
 
@@ -34,9 +34,7 @@ def released_project(harness: Path, parcels: Path, tmp_path_factory: pytest.Temp
     """The parcels with this repository's workflows and environments, on `main`."""
     root = tmp_path_factory.mktemp("released") / "project"
     shutil.copytree(parcels, root, symlinks=True)
-    for folder in (".github", ".ci", "environments"):
-        shutil.copytree(ROOT / folder, root / folder)
-    in_environment(root)
+    with_workflows(root, "environments")
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         text = _ENVIRONMENT.replace("PORT", str(found.getsockname()[1]))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.gitrain.monitored_parcels import Month, write_log
-from tests.workflows.conftest import ROOT, SLUG, Forge, Run, in_environment, with_remote
+from tests.workflows.conftest import SLUG, Forge, Run, with_remote, with_workflows
 
 from gitrain.wiring.repository import open_repository
 
@@ -73,9 +73,7 @@ def retrained(harness: Path, parcels: Path, tmp_path_factory: pytest.TempPathFac
     work = tmp_path_factory.mktemp("retrained")
     project = work / "project"
     shutil.copytree(parcels, project, symlinks=True)
-    for folder in (".github", ".ci"):
-        shutil.copytree(ROOT / folder, project / folder)
-    in_environment(project)
+    with_workflows(project)
     policy = _POLICY.format(expires=datetime.now(UTC) + timedelta(days=30))
     for name, text in ((".gitignore", ".venv\n"), ("params.yaml", policy)):
         with (project / name).open("a", encoding="utf-8") as stream:
