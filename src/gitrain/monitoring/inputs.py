@@ -80,32 +80,21 @@ def _judged(
     failing = [finding.message for finding in result.findings if finding.severity == "fail"]
     figures: dict[str, Figure] = {"rows": frame.height, "broken": broken, "share": broken_share, "limit": share}
     said = f": {'; '.join(findings[:_SHOWN])}" if findings else ""
+    worst = None
     if broken:
         bad = day.filter(_broken(frame, contract))
         worst = worst_day(names_of_days(day), rows_by_day(day), rows_by_day(bad), share)
         if worst is not None and worst.share:
             figures |= {"worst_day": worst.day, "worst_day_share": worst.share}
-        if worst is not None and worst.beyond and broken_share <= share and not failing:
-            return Verdict(
-                name=name,
-                outcome=Outcome.FAILED,
-                reason=f"{worst.share:.2%} of {worst.rows:,} rows of {worst.day} break the contract, and {share:.2%}"
-                f" may{said}",
-                figures=figures,
-            )
+    outcome = Outcome.FAILED
     if failing or broken_share > share:
-        return Verdict(
-            name=name,
-            outcome=Outcome.FAILED,
-            reason=f"{broken:,} of {frame.height:,} rows break the contract{said}",
-            figures=figures,
-        )
-    return Verdict(
-        name=name,
-        outcome=Outcome.PASSED,
-        reason=f"{broken:,} of {frame.height:,} rows break the contract, and {share:.2%} may{said}",
-        figures=figures,
-    )
+        reason = f"{broken:,} of {frame.height:,} rows break the contract"
+    elif worst is not None and worst.beyond:
+        reason = f"{worst.share:.2%} of {worst.rows:,} rows of {worst.day} break the contract, and {share:.2%} may"
+    else:
+        outcome = Outcome.PASSED
+        reason = f"{broken:,} of {frame.height:,} rows break the contract, and {share:.2%} may"
+    return Verdict(name=name, outcome=outcome, reason=reason + said, figures=figures)
 
 
 def _broken(frame: pl.DataFrame, contract: TableContract) -> pl.Series:
